@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Where heavy work runs: an executor, by default a pool of processes."""
+
+from koinon.compute.executor import ProcessExecutor, executor, run_all
+
+__all__ = ["ProcessExecutor", "executor", "run_all"]

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# make run    set up and take the tour          make test   everything CI checks, with its set-up
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test lint format bench gas lock wheel docs clean
+
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE ?=
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+
+setup: ## what Koinon runs on: .venv and the development chain
+	@tools/setup.sh runtime
+
+setup-dev: ## the same, and what tests and benchmarks need
+	@tools/setup.sh dev
+
+run: setup ## set up, start a node, take the tour and print its ledger
+	@$(BIN)/koinon tour
+
+test: setup-dev ## every test (with CI=true anything left out is a failure)
+	@$(BIN)/python -m pytest -p tests.ci_plugin $(ARGS)
+
+lint: setup-dev ## style, types, floors, licences
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sources.py
+
+format: setup-dev ## put sources in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev ## one JSON line a figure; NAME=vouchers for some
+	@$(BIN)/python -m benchmarks $(NAME)
+
+gas: setup-dev ## measure the gas of every external function again
+	@$(BIN)/python -m benchmarks.gas --write
+
+lock: setup-dev ## pin versions and hashes again
+	@tools/lock.sh
+
+docs: setup-dev ## the pages that are made from the sources
+	@$(BIN)/python tools/write_error_list.py
+
+wheel: setup-dev ## dist/koinon-*.whl
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -t wheel
+
+clean: ## forget everything that was set up
+	rm -rf .venv node_modules .setup dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,13 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Pins what pyproject.toml, requirements/build.in and package.json ask for, with hashes and without hosts.
+set -eu
+cd "$(dirname "$0")/.."
+compile() {
+    .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 \
+        --custom-compile-command "make lock" "$@"
+}
+compile pyproject.toml --extra dev --output-file requirements/dev.txt
+compile pyproject.toml --constraints requirements/dev.txt --output-file requirements/runtime.txt
+compile requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
+npm install --package-lock-only --ignore-scripts --silent

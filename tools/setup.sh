@@ -1,0 +1,115 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Sets up what Koinon runs on: tools/setup.sh runtime | dev
+#   .venv          hash-pinned packages and Koinon itself (editable)
+#   node_modules   the development chain (anvil), for dev also digits and contracts to compare with
+# Every step leaves a stamp that names what it was made from, so a second run costs nothing.
+set -eu
+
+kind=${1:-runtime}
+case $kind in
+runtime | dev) ;;
+*)
+    echo "usage: tools/setup.sh runtime|dev" >&2
+    exit 2
+    ;;
+esac
+
+cd "$(dirname "$0")/.."
+root=$(pwd -P)
+venv=$root/.venv
+stamps=$root/.setup
+python=$venv/bin/python
+mkdir -p "$stamps"
+
+fail() { # sentence, hint
+    printf 'koinon: %s\n  %s\n' "$1" "$2" >&2
+    exit 3
+}
+
+say() { printf '\033[2m· %s\033[0m\n' "$1" >&2; }
+
+find_python() {
+    for candidate in ${PYTHON:-} python3.11 python3.12 python3.13 python3; do
+        if "$candidate" -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 14)))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.11 or newer was not found." "Install it (Debian/Ubuntu: apt-get install python3.11-venv), or name one: make setup PYTHON=/path/to/python3.11"
+}
+
+fingerprint() { { echo "$root"; cat "$@"; } | cksum; }
+
+# done_already STAMP FILES...: the stamp names these very files
+done_already() {
+    stamp=$stamps/$1
+    shift
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint "$@")" ]
+}
+
+mark() {
+    stamp=$stamps/$1
+    shift
+    fingerprint "$@" >"$stamp.new"
+    mv "$stamp.new" "$stamp"
+}
+
+# One set-up at a time in this folder.
+lock=$stamps/lock
+tries=0
+while ! mkdir "$lock" 2>/dev/null; do
+    owner=$(cat "$lock/pid" 2>/dev/null || echo)
+    if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
+        rm -rf "$lock"
+        continue
+    fi
+    tries=$((tries + 1))
+    [ "$tries" -lt 600 ] || fail "Another set-up has held this folder for ten minutes." "If none is running: rm -r .setup/lock"
+    sleep 1
+done
+echo $$ >"$lock/pid"
+trap 'rm -rf "$lock"' EXIT
+trap 'exit 130' INT TERM
+
+# 1. the virtual environment and its installer
+if ! done_already venv requirements/build.txt || ! "$python" -c '' 2>/dev/null; then
+    chosen=$(find_python)
+    say "virtual environment ($("$chosen" --version))"
+    rm -rf "$venv" "$stamps/venv" "$stamps/python-runtime" "$stamps/python-dev"
+    "$chosen" -m venv "$venv" || fail "The virtual environment could not be made." "Install the venv module (Debian/Ubuntu: apt-get install python3-venv) and run this again."
+    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt ||
+        fail "The installer could not be fetched." "Check the connection to the Python package index and run this again."
+    mark venv requirements/build.txt
+fi
+
+# 2. Python packages; the development set holds the runtime's
+if ! done_already "python-$kind" "requirements/$kind.txt" pyproject.toml; then
+    if [ "$kind" = dev ] || ! done_already python-dev requirements/dev.txt pyproject.toml; then
+        say "Python packages ($kind)"
+        "$venv/bin/uv" pip install --quiet --python "$python" --require-hashes -r "requirements/$kind.txt" ||
+            fail "The Python packages could not be installed." "Check the connection to the Python package index and run this again."
+        "$venv/bin/uv" pip install --quiet --python "$python" --no-deps --no-build-isolation --editable . ||
+            fail "Koinon itself could not be installed into .venv." "Run 'make clean' and then 'make setup' again."
+    fi
+    mark "python-$kind" "requirements/$kind.txt" pyproject.toml
+fi
+
+# 3. npm packages: never a script of theirs, the platform's own package holds the executable
+if [ "$kind" = dev ]; then scope=; else scope=--omit=dev; fi
+if ! done_already "npm-$kind" package-lock.json || [ ! -d node_modules/@foundry-rs ]; then
+    if [ "$kind" = dev ] || ! done_already npm-dev package-lock.json || [ ! -d node_modules/@foundry-rs ]; then
+        if command -v npm >/dev/null 2>&1; then
+            say "npm packages ($kind)"
+            # shellcheck disable=SC2086
+            npm ci --ignore-scripts --no-audit --no-fund --silent $scope ||
+                fail "The npm packages could not be installed." "Check the connection to the npm registry and run this again."
+        elif [ "$kind" = runtime ] && { [ -n "${KOINON_RPC_URL:-}" ] || [ -n "${KOINON_ANVIL:-}" ] || command -v anvil >/dev/null 2>&1; }; then
+            say "npm is not here; using the node you named"
+            exit 0
+        else
+            fail "npm was not found; the development chain (anvil) comes from it." "Install Node.js 20 or newer with npm (Debian/Ubuntu: apt-get install nodejs npm), or set KOINON_ANVIL to an anvil of your own, or KOINON_RPC_URL to a node."
+        fi
+    fi
+    mark "npm-$kind" package-lock.json
+fi

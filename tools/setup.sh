@@ -95,15 +95,21 @@ if ! done_already "python-$kind" "requirements/$kind.txt" pyproject.toml; then
     mark "python-$kind" "requirements/$kind.txt" pyproject.toml
 fi
 
-# 3. npm packages: never a script of theirs, the platform's own package holds the executable
+# 3. npm packages: never a script of theirs, the platform's own package holds the executable. The lock file pins
+# the one for 64-bit Linux on x86; elsewhere the same version is asked for by the name of the family.
+anvil_version=1.7.1
+anvil_here() { ls node_modules/@foundry-rs/anvil-*/bin/anvil* >/dev/null 2>&1; }
 if [ "$kind" = dev ]; then scope=; else scope=--omit=dev; fi
-if ! done_already "npm-$kind" package-lock.json || [ ! -d node_modules/@foundry-rs ]; then
-    if [ "$kind" = dev ] || ! done_already npm-dev package-lock.json || [ ! -d node_modules/@foundry-rs ]; then
+if ! done_already "npm-$kind" package-lock.json || ! anvil_here; then
+    if [ "$kind" = dev ] || ! done_already npm-dev package-lock.json || ! anvil_here; then
         if command -v npm >/dev/null 2>&1; then
             say "npm packages ($kind)"
             # shellcheck disable=SC2086
             npm ci --ignore-scripts --no-audit --no-fund --silent $scope ||
                 fail "The npm packages could not be installed." "Check the connection to the npm registry and run this again."
+            anvil_here || npm install --no-save --ignore-scripts --silent "@foundry-rs/anvil@$anvil_version" || true
+            anvil_here ||
+                fail "There is no anvil for this machine on npm ($(uname -sm))." "Set KOINON_ANVIL to an anvil of your own, or KOINON_RPC_URL to a node, and run .venv/bin/koinon tour."
         elif [ "$kind" = runtime ] && { [ -n "${KOINON_RPC_URL:-}" ] || [ -n "${KOINON_ANVIL:-}" ] || command -v anvil >/dev/null 2>&1; }; then
             say "npm is not here; using the node you named"
             exit 0

@@ -7,9 +7,9 @@
 
 Each module here has ``run()``, which yields figures: ``name`` (``module.figure``), ``ours``, ``peer``,
 ``ratio``, ``unit``, ``target``, ``ok`` (``peer`` and ``ratio`` may be None where there is no peer). A module
-whose figures have other first names lists them in ``NAMES``. A benchmark that fails prints ``error`` in its line
-and stops no other; the exit status is 1 if any failed. A figure that misses its target is ``"ok": false``, no
-failure.
+whose figures have other first names lists them in ``NAMES``. A benchmark that fails prints a line with
+``error`` and stops no other; the exit status is 1 if any failed. A figure that misses its target is
+``"ok": false`` and no failure.
 """
 
 from __future__ import annotations

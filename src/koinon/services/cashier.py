@@ -1,0 +1,569 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes payments: verifies them, keeps each channel's account, and lets nothing be acknowledged before it is
+kept.
+
+A call by voucher touches no chain: the signature is checked against the payer's cached public key, the amount
+against the account (see `ledger`), and the charge is written by the journal with all other charges of the
+same event-loop tick. Deposits, `exact` transfers and refunds go through the chain, in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from koinon.chain.keys import PublicKeyCache
+from koinon.errors import TransactionFailed
+from koinon.services.journal import CallRecord, ChannelRecord, Journal, TransferRecord
+from koinon.services.ledger import EXCEEDS_BALANCE, MISMATCH, Account, Refused
+from koinon.services.onchain import OnChain
+from koinon.services.x402 import BatchPayment, Terms, TransferPayment, channel_state, settle_response
+from koinon.works.channels import ChannelState
+from koinon.works.payments import deposit_nonce
+from koinon.works.vouchers import ChannelConfig, Claim, Voucher
+from koinon.works.wire import MalformedPayment
+
+_BATCH: Final = "invalid_batch_settlement_evm_"
+_EXACT: Final = "invalid_exact_evm_"
+LATEST_ARRIVAL_S: Final = 6
+"""An authorization must stay valid this long for its transaction to be mined in time (as x402 facilitators
+ask)."""
+
+Answer = TypeVar("Answer")
+Work = Callable[[], Awaitable[bytes]]
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Channel:
+    """A channel that pays one service."""
+
+    channel_id: bytes
+    work_id: int
+    config: ChannelConfig
+    wire: dict[str, Any]
+    account: Account
+    config_json: bytes
+    withdraw_requested_at: int = 0
+    refund_nonce: int = 0
+    active: bool = True
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def record(self) -> ChannelRecord:
+        """As the journal keeps it."""
+        account = self.account
+        return ChannelRecord(
+            self.channel_id,
+            self.work_id,
+            self.config_json,
+            account.charged,
+            account.signed,
+            account.signature,
+            account.floor,
+        )
+
+    def claim(self) -> Claim:
+        """What its best voucher lets the gateway claim."""
+        account = self.account
+        voucher = Voucher(self.channel_id, account.signed, account.signature)
+        return Claim(self.config, voucher, account.charged)
+
+    def apply(self, state: ChannelState) -> None:
+        """Take over what the chain says. What was claimed was charged, even if this gateway no longer knows
+        it."""
+        account = self.account
+        account.balance = state.balance
+        account.claimed = state.claimed
+        account.charged = max(account.charged, state.claimed)
+        self.withdraw_requested_at = state.withdraw_requested_at
+        self.refund_nonce = state.refund_nonce
+
+    def state(self) -> dict[str, Any]:
+        """x402's channelState."""
+        return channel_state(
+            self.channel_id,
+            balance=self.account.balance,
+            claimed=self.account.claimed,
+            withdraw_requested_at=self.withdraw_requested_at,
+            refund_nonce=self.refund_nonce,
+            charged=self.account.charged,
+        )
+
+
+class ChannelRefused(Refused):
+    """A refusal that tells the buyer the channel's true state, so that it can go on from there."""
+
+    def __init__(self, refused: Refused, channel: Channel) -> None:
+        super().__init__(refused.reason, refused.message, hint=refused.hint, corrective=True)
+        self.channel_state = channel.state()
+        account = channel.account
+        self.voucher_state = (
+            {"signedMaxClaimable": str(account.signed), "signature": "0x" + account.signature.hex()}
+            if account.signature
+            else None
+        )
+
+
+class Cashier:
+    """All channels of one gateway.
+
+    Parameters
+    ----------
+    chain : OnChain
+        Holds the gateway's key.
+    journal : Journal
+    """
+
+    def __init__(self, chain: OnChain, journal: Journal) -> None:
+        self.chain = chain
+        self.authorizer = chain.key.address
+        self.channels: dict[bytes, Channel] = {}
+        self._journal = journal
+        self._channels = chain.channels
+        self._digests = chain.channels.digests
+        self._signers = PublicKeyCache()
+        self._opening: weakref.WeakValueDictionary[bytes, Channel] = weakref.WeakValueDictionary()
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="chain")
+        self._dirty: dict[bytes, Channel] = {}
+        self._calls: list[CallRecord] = []
+        self._kept: asyncio.Future[None] | None = None
+        self._transfers: set[tuple[str, bytes]] = set()
+        for record in journal.channels():
+            self._restore(record)
+
+    async def pay_by_voucher(
+        self, terms: Terms, work_id: int, payment: BatchPayment, call: CallRecord | None, work: Work
+    ) -> tuple[bytes, dict[str, Any]]:
+        """Run ``work`` and charge the channel; (its answer, the PAYMENT-RESPONSE).
+
+        Raises Refused (nothing was run), or whatever ``work`` raises (nothing was charged).
+        """
+        channel = self.channels.get(payment.voucher.channel_id)
+        if channel is None:
+            channel = await self._open(terms, work_id, payment)
+        account, amount, price = channel.account, payment.voucher.amount, terms.price
+        self._same_channel(channel, work_id, payment)
+        if channel.withdraw_requested_at:
+            raise _refuse(
+                "withdrawal_pending", "The channel's payer announced a withdrawal.", "Open a new channel."
+            )
+        self._check(channel, amount, price)
+        self._verify_voucher(channel.config.signer, payment.voucher)
+        account.reserve(amount, price, payment.voucher.signature)
+        try:
+            answer = await work()
+        except BaseException:
+            account.release(amount, price)
+            raise
+        account.charge(amount, price)
+        await self._keep(channel, call)
+        return answer, self._charged(terms, channel)
+
+    async def pay_by_deposit(
+        self, terms: Terms, work_id: int, payment: BatchPayment, call: CallRecord | None, work: Work
+    ) -> tuple[bytes, dict[str, Any]]:
+        """Run ``work``, put the deposit into the channel, charge it. Errors as in `pay_by_voucher`."""
+        deposit = payment.deposit
+        if deposit is None:
+            raise MalformedPayment("The payload carries no deposit.")
+        channel = self.channels.get(payment.voucher.channel_id)
+        if channel is None:
+            channel = self._describe(terms, work_id, payment)
+            self._verify_voucher(channel.config.signer, payment.voucher)
+            channel = self._opening.setdefault(payment.voucher.channel_id, channel)
+        self._same_channel(channel, work_id, payment)
+        self._verify_voucher(channel.config.signer, payment.voucher)
+        payer = channel.config.payer
+        async with channel.lock:
+            spent, state = await self._thread(self._deposit_outlook, payer, payment, deposit.salt)
+            if state.withdraw_requested_at:
+                raise _refuse(
+                    "withdrawal_pending", "The channel's payer announced a withdrawal.", "Open a new one."
+                )
+            if not spent:
+                now = int(time.time())
+                if deposit.valid_before < now + LATEST_ARRIVAL_S:
+                    raise _refuse(
+                        "payload_authorization_valid_before",
+                        "The deposit's authorization has expired.",
+                        "Sign a new one.",
+                    )
+                if deposit.valid_after > now:
+                    raise _refuse(
+                        "payload_authorization_valid_after",
+                        "The deposit's authorization is not valid yet.",
+                        "",
+                    )
+                await self._simulate(
+                    "deposit_simulation_failed",
+                    self._channels.try_deposit,
+                    self.authorizer,
+                    channel.config,
+                    deposit,
+                )
+            channel.apply(state)
+            account, amount, price = channel.account, payment.voucher.amount, terms.price
+            expected = state.balance + (0 if spent else deposit.amount)
+            account.balance = expected
+            try:
+                self._check(channel, amount, price)
+                account.reserve(amount, price, payment.voucher.signature)
+            finally:
+                account.balance = state.balance
+            try:
+                answer = await work()
+                transaction = ""
+                if not spent:
+                    transaction = await self._submit_deposit(channel, payment)
+            except BaseException:
+                account.release(amount, price)
+                raise
+            self.channels[channel.channel_id] = channel
+            account.charge(amount, price)
+            await self._keep(channel, call)
+        response = self._charged(terms, channel)
+        response["transaction"] = transaction
+        response["amount"] = str(deposit.amount)
+        return answer, response
+
+    async def refund(self, terms: Terms, work_id: int, payment: BatchPayment) -> dict[str, Any]:
+        """Claim what was charged and give the payer the rest, or ``refund_amount`` of it; the
+        PAYMENT-RESPONSE."""
+        channel = self.channels.get(payment.voucher.channel_id)
+        if channel is None:
+            channel = await self._open(terms, work_id, payment)
+        self._same_channel(channel, work_id, payment)
+        self._verify_voucher(channel.config.signer, payment.voucher)
+        async with channel.lock:
+            account = channel.account
+            if account.reserved:
+                raise _refuse(
+                    "channel_busy",
+                    "Calls on this channel are still in flight.",
+                    "Ask again when they are done.",
+                )
+            if payment.voucher.amount != account.charged:
+                raise ChannelRefused(
+                    Refused(MISMATCH, "A refund's voucher must state exactly what was charged."), channel
+                )
+            wanted = payment.refund_amount
+            if wanted == 0:
+                raise _refuse(
+                    "refund_amount_invalid", "Nothing cannot be refunded.", "Ask for an amount above 0."
+                )
+            remainder = account.balance - account.charged
+            if remainder <= 0 or (wanted is not None and wanted > remainder):
+                raise _refuse("refund_no_balance", f"Only {remainder} can be refunded.", "Ask for less.")
+            account.reserved += remainder  # no call may spend it meanwhile
+            try:
+                transaction = await self._thread(
+                    self._refund, channel, remainder if wanted is None else wanted
+                )
+                channel.apply((await self._thread(self._channels.states, [channel.channel_id]))[0])
+            finally:
+                account.reserved -= remainder
+        response = settle_response(
+            terms.network,
+            channel.config.payer,
+            transaction=transaction,
+            amount=remainder if wanted is None else wanted,
+            extra={"channelState": channel.state()},
+        )
+        if account.balance <= account.charged == account.claimed:
+            self.channels.pop(channel.channel_id, None)
+            self._journal.forget_channel(channel.channel_id)
+        return response
+
+    async def pay_by_transfer(
+        self, terms: Terms, work_id: int, payment: TransferPayment, input_digest: bytes, work: Work
+    ) -> tuple[bytes, dict[str, Any], TransferRecord]:
+        """Run ``work``, then settle an `exact` payment on chain; the record is to be passed to `answered`.
+
+        A payment whose answer never left (the process died in between) is answered again for the same input,
+        without being settled twice.
+        """
+        key = (payment.payer, payment.nonce)
+        if key in self._transfers:
+            raise _refuse(
+                "nonce_already_used", "This payment is being processed.", "Wait for its answer.", _EXACT
+            )
+        self._transfers.add(key)
+        try:
+            record = self._journal.transfer(*key)
+            if record is not None and (
+                record.answered or record.work_id != work_id or record.input_digest != input_digest
+            ):
+                raise _refuse(
+                    "nonce_already_used", "This payment was already used.", "Sign a new one.", _EXACT
+                )
+            settled = record is not None and await self._thread(
+                self.chain.authorization_used, payment.payer, payment.nonce
+            )
+            if not settled:
+                self._check_transfer(terms, payment)
+                await self._simulate(
+                    "transaction_simulation_failed", self.chain.try_transfer, payment, prefix=_EXACT
+                )
+            answer = await work()
+            record = record or TransferRecord(
+                payment.payer, payment.nonce, work_id, input_digest, payment.value, None, False
+            )
+            transaction = record.transaction_hash or ""
+            if not settled:
+                self._journal.save_transfer(record)
+                transaction = await self._settle_transfer(payment)
+        finally:
+            self._transfers.discard(key)
+        response = settle_response(
+            terms.network, payment.payer, transaction=transaction, amount=payment.value
+        )
+        return answer, response, record
+
+    def answered(self, record: TransferRecord, transaction: str) -> None:
+        """Note that the answer to an `exact` payment has left: the payment buys nothing more."""
+        self._journal.save_transfer(
+            TransferRecord(
+                record.payer,
+                record.nonce,
+                record.work_id,
+                record.input_digest,
+                record.amount,
+                transaction,
+                True,
+            )
+        )
+
+    def paid_before(self, channel_id: bytes, call_key: bytes) -> CallRecord | None:
+        """A call already paid under this key on this channel."""
+        return self._journal.call(channel_id, call_key)
+
+    def authenticate(self, payment: BatchPayment) -> None:
+        """Raises Refused unless the channel's payer signed this voucher."""
+        channel = self.channels.get(payment.voucher.channel_id)
+        if channel is None:
+            raise _refuse("channel_not_found", "The channel is not known here.", "Deposit into it first.")
+        self._verify_voucher(channel.config.signer, payment.voucher)
+
+    def acknowledge(self, terms: Terms, channel_id: bytes) -> dict[str, Any]:
+        """The PAYMENT-RESPONSE for a call that was paid before and is answered again for nothing."""
+        channel = self.channels[channel_id]
+        return settle_response(
+            terms.network,
+            channel.config.payer,
+            extra={"channelState": channel.state(), "chargedAmount": "0"},
+        )
+
+    async def refresh(self, channel_ids: Iterable[bytes] | None = None) -> list[Channel]:
+        """Read channels from the chain again (those used since the last time, when none are named).
+
+        Returns those whose payer announced a withdrawal: to be claimed at once.
+        """
+        if channel_ids is None:
+            chosen = [
+                channel for channel in self.channels.values() if channel.active or channel.account.unclaimed
+            ]
+        else:
+            chosen = [self.channels[channel_id] for channel_id in channel_ids if channel_id in self.channels]
+        for channel in chosen:
+            channel.active = False
+        states = await self._thread(self._channels.states, [channel.channel_id for channel in chosen])
+        for channel, state in zip(chosen, states, strict=True):
+            channel.apply(state)
+        return [channel for channel in chosen if channel.withdraw_requested_at]
+
+    async def run(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Run something that waits for the chain in a thread."""
+        return await self._thread(function, *arguments)
+
+    def close(self) -> None:
+        """Wait for threads and close the journal."""
+        self._threads.shutdown()
+        self._flush()
+        self._journal.close()
+
+    def _restore(self, record: ChannelRecord) -> None:
+        wire = orjson.loads(record.config)
+        account = Account(
+            charged=record.charged,
+            signed=record.signed,
+            signature=record.signature,
+            dead=record.floor,
+            floor=record.floor,
+        )
+        self.channels[record.channel_id] = Channel(
+            record.channel_id, record.work_id, ChannelConfig.from_json(wire), wire, account, record.config
+        )
+
+    def _describe(self, terms: Terms, work_id: int, payment: BatchPayment) -> Channel:
+        """A channel as its payer describes it, checked against the terms, not yet against the chain."""
+        config = ChannelConfig.from_json(payment.config)
+        channel_id = payment.voucher.channel_id
+        if self._digests.channel_id(config) != channel_id:
+            raise _refuse("channel_id_mismatch", "The channel id is not that of its configuration.", "")
+        for name, given, expected in (
+            ("receiver", config.receiver, terms.pay_to),
+            ("receiver_authorizer", config.receiver_authorizer, terms.authorizer),
+            ("token", config.token, terms.coin),
+        ):
+            if given != expected:
+                raise _refuse(
+                    f"{name}_mismatch",
+                    f"The channel's {name} is not {expected}.",
+                    "Open a channel as the 402 answer says.",
+                )
+        return Channel(channel_id, work_id, config, payment.config, Account(), orjson.dumps(config.to_json()))
+
+    async def _open(self, terms: Terms, work_id: int, payment: BatchPayment) -> Channel:
+        """A channel this gateway does not know yet: looked up on chain once its voucher is known to be
+        genuine."""
+        channel = self._describe(terms, work_id, payment)
+        self._verify_voucher(channel.config.signer, payment.voucher)
+        state = (await self._thread(self._channels.states, [payment.voucher.channel_id]))[0]
+        if state.balance == 0:
+            raise _refuse("channel_not_found", "The channel holds nothing.", "Deposit into it first.")
+        channel = self.channels.get(payment.voucher.channel_id) or self._opening.setdefault(
+            payment.voucher.channel_id, channel
+        )
+        channel.apply(state)
+        self.channels[payment.voucher.channel_id] = channel
+        return channel
+
+    def _same_channel(self, channel: Channel, work_id: int, payment: BatchPayment) -> None:
+        if payment.config != channel.wire:
+            if ChannelConfig.from_json(payment.config) != channel.config:
+                raise _refuse("channel_id_mismatch", "The channel id is not that of its configuration.", "")
+            channel.wire = payment.config
+        if channel.work_id != work_id:
+            raise _refuse(
+                "receiver_mismatch", "The channel pays another service.", "Open one for this service."
+            )
+
+    def _check(self, channel: Channel, amount: int, price: int) -> None:
+        try:
+            channel.account.check(amount, price)
+        except Refused as refused:
+            if refused.corrective:
+                raise ChannelRefused(refused, channel) from None
+            if refused.reason == EXCEEDS_BALANCE:
+                channel.active = True
+            raise
+
+    def _verify_voucher(self, signer: str, voucher: Voucher) -> None:
+        if not self._digests.verify(voucher, signer, self._signers):
+            raise _refuse(
+                "voucher_signature", "The voucher is not signed by the channel's payer.", "Sign it again."
+            )
+
+    async def _keep(self, channel: Channel, call: CallRecord | None) -> None:
+        """Wait until this charge is in the journal, together with all others of this tick."""
+        channel.active = True
+        self._dirty[channel.channel_id] = channel
+        if call is not None:
+            self._calls.append(call)
+        if self._kept is None:
+            loop = asyncio.get_running_loop()
+            self._kept = loop.create_future()
+            loop.call_soon(self._flush)
+        await asyncio.shield(self._kept)
+
+    def _flush(self) -> None:
+        kept, self._kept = self._kept, None
+        channels, self._dirty = self._dirty, {}
+        calls, self._calls = self._calls, []
+        try:
+            if channels:
+                self._journal.commit([channel.record() for channel in channels.values()], calls)
+        except Exception as error:
+            if kept is None:
+                raise
+            kept.set_exception(error)
+        else:
+            if kept is not None:
+                kept.set_result(None)
+
+    def _charged(self, terms: Terms, channel: Channel) -> dict[str, Any]:
+        return settle_response(
+            terms.network,
+            channel.config.payer,
+            extra={"channelState": channel.state(), "chargedAmount": str(terms.price)},
+        )
+
+    def _deposit_outlook(self, payer: str, payment: BatchPayment, salt: int) -> tuple[bool, ChannelState]:
+        nonce = deposit_nonce(payment.voucher.channel_id, salt)
+        return self.chain.authorization_used(payer, nonce), self._channels.states(
+            [payment.voucher.channel_id]
+        )[0]
+
+    async def _submit_deposit(self, channel: Channel, payment: BatchPayment) -> str:
+        try:
+            receipt = await self._thread(
+                self._channels.deposit, self.chain.key, channel.config, payment.deposit
+            )
+        except TransactionFailed as error:
+            raise _refuse(
+                "deposit_transaction_failed", f"The deposit failed: {error.reason}.", error.hint
+            ) from error
+        channel.apply((await self._thread(self._channels.states, [channel.channel_id]))[0])
+        return receipt.transaction_hash
+
+    def _refund(self, channel: Channel, amount: int) -> str:
+        if channel.account.unclaimed:
+            self._channels.claim(self.chain.key, [channel.claim()])
+        return self.chain.refund(channel.config, amount).transaction_hash
+
+    def _check_transfer(self, terms: Terms, payment: TransferPayment) -> None:
+        now = int(time.time())
+        if payment.receiver != terms.pay_to:
+            raise _refuse("recipient_mismatch", f"The payment does not go to {terms.pay_to}.", "", _EXACT)
+        if payment.value != terms.price:
+            raise _refuse(
+                "authorization_value_mismatch",
+                f"The payment is {payment.value}, the price {terms.price}.",
+                "",
+                _EXACT,
+            )
+        if payment.valid_before < now + LATEST_ARRIVAL_S:
+            raise _refuse("authorization_valid_before", "The payment has expired.", "Sign a new one.", _EXACT)
+        if payment.valid_after > now:
+            raise _refuse("authorization_valid_after", "The payment is not valid yet.", "", _EXACT)
+        digest = self.chain.coin_digests.transfer(
+            payment.payer,
+            payment.receiver,
+            payment.value,
+            valid_after=payment.valid_after,
+            valid_before=payment.valid_before,
+            nonce=payment.nonce,
+        )
+        if not self._signers.verify(digest, payment.signature, payment.payer):
+            raise _refuse("signature", "The payment is not signed by its payer.", "Sign it again.", _EXACT)
+
+    async def _simulate(
+        self, reason: str, attempt: Callable[..., None], *arguments: Any, prefix: str = _BATCH
+    ) -> None:
+        try:
+            await self._thread(attempt, *arguments)
+        except TransactionFailed as error:
+            raise _refuse(
+                reason, f"The payment would fail on chain: {error.reason}.", error.hint, prefix
+            ) from error
+
+    async def _settle_transfer(self, payment: TransferPayment) -> str:
+        try:
+            return (await self._thread(self.chain.transfer, payment)).transaction_hash
+        except TransactionFailed as error:
+            raise _refuse(
+                "transaction_failed", f"The payment failed on chain: {error.reason}.", error.hint, _EXACT
+            ) from error
+
+    async def _thread(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _refuse(reason: str, message: str, hint: str, prefix: str = _BATCH) -> Refused:
+    return Refused(prefix + reason, message, hint=hint)

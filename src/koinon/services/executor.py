@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs published functions: in worker processes for anybody's code, inline for built-in models."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from typing import Any, Protocol
+
+import orjson
+
+from koinon.errors import BadInput, PeerError
+from koinon.services.schema import Function, InvalidInput, Signature
+from koinon.services.worker import HEADER
+
+START_TIMEOUT_S = 60.0
+
+
+class Runner(Protocol):
+    """Answers calls with JSON: the raw request body in, the result as JSON out.
+
+    Raises InvalidInput when the body does not fit the schema and PeerError when no answer came
+    (``service.function_failed``, ``service.worker_lost``, ``service.timeout``). Nobody is charged for either.
+    """
+
+    @property
+    def signature(self) -> Signature: ...
+
+    async def call(self, body: bytes) -> bytes: ...
+
+    async def close(self) -> None: ...
+
+
+class Inline:
+    """Runs a trusted function in the gateway's own process; for built-in models that answer in
+    microseconds."""
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    @property
+    def signature(self) -> Signature:
+        return self._function.signature
+
+    def answer(self, body: bytes) -> bytes:
+        try:
+            return self._function.call(body)
+        except InvalidInput:
+            raise
+        except Exception as error:
+            raise function_failed(type(error).__name__) from error
+
+    async def call(self, body: bytes) -> bytes:
+        return self.answer(body)
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+class Workers:
+    """A pool of processes that each hold one function; calls wait for a free one.
+
+    A process that dies or runs over time is replaced; only its own call fails.
+
+    Parameters
+    ----------
+    target : str
+        ``/absolute/path.py:function`` or ``module:function``.
+    count : int
+        Processes, 1 or more.
+    timeout_s : float
+        Seconds one call may take.
+    waiting : int
+        Calls that may wait for a process before new ones are refused.
+    """
+
+    def __init__(self, target: str, *, count: int = 1, timeout_s: float = 30.0, waiting: int = 256) -> None:
+        self._target = target
+        self._count = count
+        self._timeout_s = timeout_s
+        self._limit = waiting + count
+        self._pending = 0
+        self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
+        self._alive: set[_Worker] = set()
+        self._signature: Signature | None = None
+
+    @property
+    def signature(self) -> Signature:
+        if self._signature is None:
+            raise RuntimeError("the workers have not started")
+        return self._signature
+
+    async def start(self) -> Signature:
+        """Start one process (the others start when needed) and return the function's signature.
+
+        Raises BadInput with the reason when the function cannot be served.
+        """
+        worker = await self._spawn()
+        self._signature = worker.signature
+        for _ in range(self._count - 1):
+            self._idle.put_nowait(None)
+        self._idle.put_nowait(worker)
+        return worker.signature
+
+    async def call(self, body: bytes) -> bytes:
+        if self._pending >= self._limit:
+            raise PeerError(
+                "the service is busy", hint="try again in a moment; nothing was charged", code="service.busy"
+            )
+        self._pending += 1
+        worker: _Worker | None = None
+        healthy = False
+        taken = False
+        try:
+            worker = await self._idle.get()
+            taken = True
+            if worker is None:
+                worker = await self._spawn()
+            kind, answer = await worker.exchange(body, self._timeout_s)
+            healthy = True
+        finally:
+            self._pending -= 1
+            if taken:
+                if worker is not None and not healthy:
+                    self._alive.discard(worker)
+                    worker.kill()
+                self._idle.put_nowait(worker if healthy else None)
+        if kind == b"r":
+            return answer
+        if kind == b"i":
+            raise InvalidInput(orjson.loads(answer))
+        raise function_failed(str(orjson.loads(answer)["type"]))
+
+    async def close(self) -> None:
+        """End every process."""
+        for worker in list(self._alive):
+            worker.kill()
+        for worker in list(self._alive):
+            await worker.ended()
+        self._alive.clear()
+
+    async def _spawn(self) -> _Worker:
+        worker = await _Worker.start(self._target)
+        self._alive.add(worker)
+        return worker
+
+
+class _Worker:
+    """One process and its pipes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("a worker without pipes")
+        self._process = process
+        self._input, self._output = process.stdin, process.stdout
+        self.signature: Signature
+
+    @classmethod
+    async def start(cls, target: str) -> _Worker:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "koinon.services.worker",
+            target,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        worker = cls(process)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                kind, body = await worker._read()
+        except (TimeoutError, PeerError) as error:
+            worker.kill()
+            raise BadInput(
+                f"the process that should serve {target} ended or hung while loading it",
+                hint="run the file by itself and see what it reports",
+                code="service.import_failed",
+            ) from error
+        if kind == b"f":
+            problem: dict[str, Any] = orjson.loads(body)
+            await process.wait()
+            raise BadInput(problem["title"], hint=problem["detail"], code=problem["code"])
+        worker.signature = Signature.from_dict(orjson.loads(body))
+        return worker
+
+    async def exchange(self, body: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                self._input.write(HEADER.pack(b"c", len(body)) + body)
+                return await self._read()
+        except TimeoutError:
+            raise PeerError(
+                f"the function gave no answer within {timeout_s:g} s",
+                hint="try a smaller request; nothing was charged",
+                code="service.timeout",
+            ) from None
+        except OSError as error:
+            raise _worker_lost() from error
+
+    async def _read(self) -> tuple[bytes, bytes]:
+        try:
+            kind, length = HEADER.unpack(await self._output.readexactly(HEADER.size))
+            return kind, await self._output.readexactly(length)
+        except asyncio.IncompleteReadError as error:
+            raise _worker_lost() from error
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def ended(self) -> None:
+        await self._process.wait()
+
+
+def function_failed(kind: str) -> PeerError:
+    """The error a buyer sees when the function raised: its type only, for its message may hold private
+    data."""
+    return PeerError(
+        f"the service's function raised {kind}",
+        hint="nothing was charged; check the input, or tell the service's owner",
+        code="service.function_failed",
+    )
+
+
+def _worker_lost() -> PeerError:
+    return PeerError(
+        "the process that ran the function ended before it answered",
+        hint="nothing was charged; a new process takes its place, so try again",
+        code="service.worker_lost",
+    )

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amounts as people write them ("0.001") and as the coin counts them (1000 units at 6 decimals)."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from koinon.errors import BadInput
+
+WHOLE = 1_000_000_000
+"""All the shares of a Work add up to this: one share is 1e-9 of its income."""
+
+_DECIMAL = re.compile(r"(\d{1,30})(?:\.(\d{1,30}))?")
+_UINT128 = 1 << 128
+
+
+def to_units(text: str, decimals: int) -> int:
+    """The amount a decimal string stands for, in the coin's smallest unit.
+
+    Raises BadInput (``service.price``) for anything else than a positive decimal with at most ``decimals``
+    places.
+    """
+    match = _DECIMAL.fullmatch(text.strip())
+    if match is None:
+        raise BadInput(f"'{text}' is not an amount", hint='write it like "0.001"', code="service.price")
+    whole, part = match[1], (match[2] or "").rstrip("0")
+    if len(part) > decimals:
+        raise BadInput(
+            f"{text} is finer than the coin's smallest unit",
+            hint=f"use at most {decimals} decimal places",
+            code="service.price",
+        )
+    units = int(whole + part.ljust(decimals, "0"))
+    if not 0 < units < _UINT128:
+        raise BadInput(f"{text} is not a payable amount", hint="it must be above 0", code="service.price")
+    return units
+
+
+def to_text(units: int, decimals: int) -> str:
+    """The decimal string for an amount in the coin's smallest unit, without trailing zeros."""
+    sign, units = ("-", -units) if units < 0 else ("", units)
+    whole, part = divmod(units, 10**decimals)
+    fraction = str(part).rjust(decimals, "0").rstrip("0") if part else ""
+    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+
+
+def parse_share(text: str) -> tuple[str, int]:
+    """Read ``ADDRESS=30%`` (or ``ADDRESS=0.3``) as (address as written, share in 1e-9).
+
+    Raises BadInput (``service.share``) when it is not of that form or not between 0 and 100 %.
+    """
+    payee, separator, amount = text.partition("=")
+    number = amount.strip().removesuffix("%").strip()
+    if not separator or not payee.strip() or _DECIMAL.fullmatch(number) is None:
+        raise BadInput(f"'{text}' is not a share", hint="write it like ADDRESS=30%", code="service.share")
+    share = Fraction(number) * WHOLE / (100 if amount.strip().endswith("%") else 1)
+    if share.denominator != 1 or not 0 < share <= WHOLE:
+        raise BadInput(
+            f"'{text}' is not a share",
+            hint="a share lies above 0 and at most at 100 %, with at most 7 decimal places of a per cent",
+            code="service.share",
+        )
+    return payee.strip(), int(share)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a gateway serves: one JSON file in its data directory, read again whenever it changes."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from koinon.chain.keys import write_private
+from koinon.errors import BadInput, NotFound
+
+FILE_NAME = "services.json"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One Work that is called for money.
+
+    Parameters
+    ----------
+    work_id : int
+        The Work's id.
+    name, description : str
+        For people.
+    till : str
+        The Work's till: where every payment goes.
+    price : int
+        For one call, in the coin's smallest unit.
+    kind : {"function", "model"}
+        ``function`` runs in worker processes, ``model`` is a model file answered in the gateway itself.
+    target : str
+        ``/absolute/path.py:function``, ``module:function``, or the path of a model file.
+    workers, timeout_s : int, float
+        For functions: processes, and seconds a call may take.
+    inline : bool
+        Run a trusted function in the gateway's own process.
+    card : dict
+        What every answer carries about quality: ``metric``, ``value``, ``baseline``, ``interval`` and so on.
+    registration : dict
+        The Work's registration file, as far as this gateway shows it.
+    """
+
+    work_id: int
+    name: str
+    description: str
+    till: str
+    price: int
+    kind: Literal["function", "model"]
+    target: str
+    workers: int = 1
+    timeout_s: float = 30.0
+    inline: bool = False
+    card: dict[str, Any] = field(default_factory=dict)
+    registration: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Service:
+        """Read what `to_dict` wrote; BadInput when a field is missing, unknown or of the wrong type."""
+        known = {item.name for item in fields(cls)}
+        try:
+            unknown = set(data) - known
+            service = cls(**{name: value for name, value in data.items() if name in known})
+        except TypeError as error:
+            raise BadInput(
+                f"A service's description is incomplete: {error}.", code="service.registry"
+            ) from None
+        if unknown or service.kind not in ("function", "model") or service.price <= 0:
+            raise BadInput(
+                f"The description of service {service.work_id} is wrong.",
+                hint="Publish it again.",
+                code="service.registry",
+            )
+        return service
+
+
+class Registry:
+    """The file. Safe against two processes writing at once."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / FILE_NAME
+
+    def all(self) -> dict[int, Service]:
+        """Every service by its Work's id."""
+        try:
+            content = orjson.loads(self.path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise BadInput(
+                f"{self.path} is not readable: {error}.",
+                hint="Restore or remove it.",
+                code="service.registry",
+            ) from None
+        services = [Service.from_dict(item) for item in content["services"]]
+        return {service.work_id: service for service in services}
+
+    def get(self, work_id: int) -> Service:
+        """One service; NotFound."""
+        try:
+            return self.all()[work_id]
+        except KeyError:
+            raise NotFound(f"No service sells Work {work_id} here.", code="service.unknown") from None
+
+    def add(self, service: Service) -> None:
+        """Add or replace."""
+        with self._locked():
+            services = self.all()
+            services[service.work_id] = service
+            self._write(services)
+
+    def remove(self, work_id: int) -> None:
+        """Stop selling a Work here; NotFound."""
+        with self._locked():
+            services = self.all()
+            if services.pop(work_id, None) is None:
+                raise NotFound(f"No service sells Work {work_id} here.", code="service.unknown")
+            self._write(services)
+
+    def version(self) -> tuple[int, int]:
+        """Changes whenever the file does."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (status.st_mtime_ns, status.st_ino)
+
+    def _write(self, services: dict[int, Service]) -> None:
+        document = {"services": [services[work_id].to_dict() for work_id in sorted(services)]}
+        write_private(self.path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

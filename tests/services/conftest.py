@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.support import Hall, find_anvil, open_hall
+
+
+@pytest.fixture(scope="session")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    anvil = find_anvil()
+    if anvil is None:
+        pytest.skip("no anvil: run `make setup`")
+    with open_hall(tmp_path_factory.mktemp("hall"), anvil) as hall:
+        yield hall
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """A file with functions worth publishing, and some that misbehave."""
+    path = tmp_path / "app.py"
+    path.write_text(
+        '''
+import os
+import time
+
+
+def score(income: float, age: int = 40) -> float:
+    """How good a customer is."""
+    return income / 1000 + age
+
+
+def fails(text: str) -> str:
+    raise ValueError("private: " + text)
+
+
+def dies(code: int) -> int:
+    os._exit(code)
+
+
+def sleeps(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def lies(text: str) -> int:
+    return text
+
+
+def prints(text: str) -> str:
+    print("printed", text)
+    os.write(1, b"raw bytes on standard output")
+    return text
+'''
+    )
+    return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet_threads() -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

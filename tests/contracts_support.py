@@ -7,9 +7,8 @@ contracts are kept for the whole run.
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from typing import Any
 
 import boa
 
+from koinon.chain import codec
 from koinon.chain.abi import Event
 from koinon.chain.eip712 import Domain, TypedStruct, digest
 from koinon.chain.hashing import keccak256
@@ -78,6 +78,8 @@ def fresh_chain() -> Iterator[None]:
     """Everything done inside is undone at the end."""
     with boa.env.anchor():
         yield
+    # titanoboa remembers written slots by address for its reprs, also those of contracts that were undone.
+    boa.env.sstore_trace.clear()
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,16 @@ def give_eth(address: str, amount: int) -> None:
     boa.env.execute_code(address, sender=account("payer of ether"), value=amount)
 
 
-def events(contract: Any, name: str) -> list[dict[str, Any]]:
-    """The events of this name that the last call of ``contract`` left, from any address, in order."""
-    event = event_of(contract, name)
+def events(called: Any, name: str, emitter: Any = None) -> list[dict[str, Any]]:
+    """The events of this name that the last call of ``called`` left, in order.
+
+    The event is looked up in the ABI of ``emitter`` (``called`` itself when not given).
+    """
+    event = event_of(emitter or called, name)
     found = []
-    for _, _, topics, data in contract._computation.get_raw_log_entries():
-        log = {
-            "topics": ["0x" + topic.to_bytes(32, "big").hex() for topic in topics],
-            "data": "0x" + data.hex(),
-        }
+    for _, _, topics, data in called._computation.get_raw_log_entries():
+        words = ["0x" + topic.to_bytes(32, "big").hex() for topic in topics]
+        log = {"topics": words, "data": "0x" + data.hex()}
         if event.matches(log):
             found.append(event.decode(log))
     return found
@@ -143,23 +146,31 @@ def event_of(contract: Any, name: str) -> Event:
     return next(Event(entry) for entry in contract.abi if entry["type"] == "event" and entry["name"] == name)
 
 
+def refused(contract: Any, call: Callable[[], Any]) -> bytes:
+    """What ``contract`` answers to a call that it must refuse: the revert data."""
+    with boa.reverts():
+        call()
+    return bytes(contract._computation.output)
+
+
+def custom_error(signature: str, *arguments: Any) -> bytes:
+    """The revert data of a custom error."""
+    kinds = signature[signature.index("(") + 1 : -1].split(",")
+    return keccak256(signature.encode())[:4] + codec.encode(kinds, arguments)
+
+
+class Refused(Exception):
+    """A call without an ABI was refused; ``data`` is what it reverted with."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data.hex())
+        self.data = data
+
+
 def raw_call(target: str, data: bytes, *, sender: str | None = None, value: int = 0) -> bytes:
-    """Call data as it is, reverting as the contract does."""
+    """Call data as it is, without an ABI: what comes back, or `Refused`."""
+    sender = sender or account("caller")
     computation = boa.env.execute_code(target, sender=sender, data=data, value=value)
     if computation.is_error:
-        computation.raise_if_error()
+        raise Refused(bytes(computation.output))
     return bytes(computation.output)
-
-
-def revert_data(call: Any, *arguments: Any, **options: Any) -> bytes:
-    """What a call that must fail reverted with."""
-    try:
-        call(*arguments, **options)
-    except boa.BoaError:
-        return bytes(call.contract._computation.output)
-    raise AssertionError("the call did not revert")
-
-
-def published_abi(contract: Any) -> str:
-    """The ABI as JSON text."""
-    return json.dumps(contract.abi)

@@ -50,13 +50,9 @@ class Mount:
 
 
 MOUNTS = {
-    "tour": Mount(
-        "koinon.tour", "command", "Five lenders teach a model, sell it and are all paid."
-    ),
+    "tour": Mount("koinon.tour", "command", "Five lenders teach a model, sell it and are all paid."),
     "learn": Mount("koinon.learning.cli", "group", "Teach a model together without showing anyone the data."),
-    "service": Mount(
-        "koinon.services.cli", "group", "Publish a function or model; be paid for every call."
-    ),
+    "service": Mount("koinon.services.cli", "group", "Publish a function or model; be paid for every call."),
     "call": Mount("koinon.services.cli", "call", "Use a service and pay for the call."),
     "works": Mount("koinon.works.cli", "group", "Look at a Work, its shares and its income; collect yours."),
 }
@@ -130,6 +126,22 @@ def doctor(session: Session) -> None:
     session.terminal.result([check.document() for check in checks], lambda terminal: show(checks, terminal))
     if any(check.required and not check.fine for check in checks):
         raise click.exceptions.Exit(3)
+
+
+@root.group()
+def chain() -> None:
+    """The development chain."""
+
+
+@chain.command()
+@json_option
+@click.pass_obj
+def install(session: Session) -> None:
+    """Fetch anvil, the development chain, from npm into this user's cache."""
+    from koinon.chain.anvil import install_anvil  # noqa: PLC0415  (so that other commands start without it)
+
+    path = install_anvil()
+    session.terminal.result({"anvil": str(path)}, lambda terminal: terminal.say(f"anvil is at {path}."))
 
 
 @root.command()

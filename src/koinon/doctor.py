@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from koinon.chain.devnet import find_anvil
+from koinon.chain.anvil import find_anvil
 from koinon.errors import KoinonError
 from koinon.settings import Settings, unknown_variables
 from koinon.terminal import Terminal
@@ -115,7 +115,7 @@ def _space(home: Path) -> Check:
 
 def _anvil(settings: Settings) -> Check:
     try:
-        path = find_anvil(settings.home, settings.anvil)
+        path = find_anvil(settings.anvil)
     except KoinonError as error:
         return Check("anvil", False, error.message, error.hint)
     version = _version(path)

@@ -159,6 +159,16 @@ class Sender:
             receipts += self._results(entries, check)
         return receipts
 
+    def wait(self, transaction_hash: bytes) -> Receipt:
+        """Wait until somebody's transaction is mined; `TransactionFailed` when it is not, in time."""
+        deadline, pause = self._clock() + self.patience.give_up_after_s, _FIRST_PAUSE_S
+        while (found := self.rpc.call("eth_getTransactionReceipt", "0x" + transaction_hash.hex())) is None:
+            if self._clock() >= deadline:
+                raise self._not_mined(transaction_hash)
+            self._pause(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+        return Receipt.from_rpc(found)
+
     def resume(self) -> list[Receipt]:
         """Send again what the outbox still holds for this account and wait; receipts of what was mined."""
         entries: dict[int, _Entry] = {}
@@ -342,7 +352,7 @@ class Sender:
                     if now - entry.sent_at >= self.patience.resend_after_s:
                         self._nudge(entry)
                     if now - progress_at >= self.patience.give_up_after_s:
-                        entry.failure = self._not_mined(entry)
+                        entry.failure = self._not_mined(entry.newest.hash)
             except NodeUnavailable:
                 if self._clock() - answered_at >= self.patience.node_silent_s:
                     raise
@@ -426,10 +436,10 @@ class Sender:
             code="chain.reverted",
         )
 
-    def _not_mined(self, entry: _Entry) -> TransactionFailed:
+    def _not_mined(self, transaction_hash: bytes) -> TransactionFailed:
         return TransactionFailed(
             f"The transaction was not mined within {self.patience.give_up_after_s:g} seconds.",
-            transaction_hash="0x" + entry.newest.hash.hex(),
+            transaction_hash="0x" + transaction_hash.hex(),
             hint="It may still be mined; it stays in the outbox.",
             code="chain.not_mined",
         )

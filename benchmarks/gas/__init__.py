@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gas of every external function that changes state, from real transactions on a node with fixed keys.
+
+python -m benchmarks.gas          compares with gas.json, prints what differs
+python -m benchmarks.gas --write  writes gas.json
+python -m benchmarks gas          the figures that have targets
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gas import bonds, channels, learning, standing, works
+from benchmarks.gas.stage import opened
+from koinon.chain import artifacts
+
+SNAPSHOT = Path(__file__).parent.parent.parent / "gas.json"
+SCENES = (
+    works.publishing,
+    works.earning,
+    works.paying,
+    channels.one_buyer,
+    channels.hundred_buyers,
+    standing.granting,
+    standing.judging,
+    bonds.judging,
+    bonds.sealing,
+    bonds.sharing,
+    learning.teaching,
+)
+READ_ONLY = {"view", "pure"}
+
+
+def measure() -> dict[str, int]:
+    """Every figure, by name; the same in every run."""
+    with opened() as stage:
+        stage.deploy("Coin", "Koinon test dollar", "tUSD", 6)
+        stage.deploy("Till")
+        stage.deploy("Works", stage.contracts["Till"].address)
+        for name in ("Terms", "Reputation", "Validation", "Federation"):
+            stage.deploy(name, stage.contracts["Works"].address)
+        for name in ("Channels", "ERC3009Collector", "Bonds", "Payouts"):
+            stage.deploy(name)
+        for scene in SCENES:
+            with stage.scene():
+                scene(stage)
+        return dict(sorted(stage.figures.items()))
+
+
+def snapshot() -> dict[str, int]:
+    """The committed figures."""
+    figures: dict[str, int] = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    return figures
+
+
+def write(figures: Mapping[str, int]) -> None:
+    """Commit to these figures."""
+    SNAPSHOT.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def unmeasured(figures: Mapping[str, int]) -> list[str]:
+    """External functions that change state and have no figure."""
+    measured = {name.partition(" · ")[0] for name in figures}
+    wanted = set()
+    for contract in artifacts.names():
+        functions = artifacts.load(contract).functions
+        for entry in artifacts.load(contract).abi:
+            if entry["type"] == "function" and entry["stateMutability"] not in READ_ONLY:
+                plain = entry["name"]
+                signatures = (
+                    [plain]
+                    if plain in functions
+                    else [name for name in functions if name.startswith(f"{plain}(")]
+                )
+                wanted |= {f"{contract}.{name}" for name in signatures}
+    return sorted(wanted - measured - INDIRECT)
+
+
+INDIRECT = {"ERC3009Collector.collect"}  # only Channels may call it: its cost is inside Channels.deposit
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """The figures that have targets."""
+    figures = measure()
+    claims = figures["Channels.claim · a hundred, again"] / 100
+    yield _figure("gas.batch_claim_repeat", claims, 18_500, "gas per channel")
+    yield _figure("gas.release", figures["Till.release · again"], 70_000, "gas")
+    yield _figure("gas.publish", figures["Works.publish · no parents"], None, "gas")
+
+
+def _figure(name: str, ours: float, target: int | None, unit: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ours": ours,
+        "peer": None,
+        "ratio": None,
+        "unit": unit,
+        "target": target,
+        "ok": target is None or ours <= target,
+    }

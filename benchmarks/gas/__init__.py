@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gas import bonds, channels, learning, standing, works
+from benchmarks.gas import bonds, channels, committee, learning, standing, works
 from benchmarks.gas.stage import opened
 from koinon.chain import artifacts
 
@@ -29,6 +29,7 @@ SCENES = (
     bonds.judging,
     bonds.sealing,
     bonds.sharing,
+    committee.ruling,
     learning.teaching,
 )
 READ_ONLY = {"view", "pure"}

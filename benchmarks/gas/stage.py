@@ -44,7 +44,7 @@ class Stage:
         rpc.call("anvil_autoImpersonateAccount", True)
         rpc.call("anvil_setBlockTimestampInterval", 1)
         for role in ROLES:
-            rpc.call("anvil_setBalance", key(role).address, hex(10**24))
+            self.fund(role)
 
     def deploy(self, name: str, *arguments: Any) -> None:
         """Create the contract every scenario uses, and note what that cost.
@@ -95,13 +95,21 @@ class Stage:
         yield
         self.rpc.call("evm_revert", snapshot)
 
+    def fund(self, role: str) -> None:
+        """Give a role ETH to act with."""
+        self.rpc.call("anvil_setBalance", key(role).address, hex(10**24))
+
     def now(self) -> int:
         """The latest block's second."""
         return int(self.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
     def wait(self, seconds: int) -> None:
-        """Move the clock."""
-        self.rpc.call("anvil_setNextBlockTimestamp", self.now() + seconds)
+        """Move the clock on."""
+        self.wait_until(self.now() + seconds)
+
+    def wait_until(self, second: int) -> None:
+        """Move the clock to a later second."""
+        self.rpc.call("anvil_setNextBlockTimestamp", second)
         self.rpc.call("evm_mine")
 
     def _send(self, call: Call, sender: Key) -> dict[str, Any]:

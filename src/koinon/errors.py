@@ -15,7 +15,8 @@
     ├── IntegrityError         bytes, digests or signatures do not match
     └── PeerError              another party failed, lied or left
 
-Each error carries a stable ``code`` (never reused), one sentence for people and a ``hint`` that says what to do.
+Each error carries a stable ``code`` (never reused), one sentence for people and a ``hint`` that says what to
+do.
 """
 
 from __future__ import annotations

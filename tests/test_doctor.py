@@ -5,8 +5,9 @@ import socket
 import pytest
 
 from koinon.cli import main
-from koinon.doctor import examine
+from koinon.doctor import Check, examine, show
 from koinon.settings import Settings
+from koinon.terminal import Terminal
 
 
 def named(settings, name, environment=None):
@@ -97,3 +98,8 @@ def test_the_command_answers_in_json_and_its_status_says_what_is_missing(
     monkeypatch.setenv("KOINON_ANVIL", str(tmp_path / "none"))
     assert main(["doctor"]) == 3
     assert "anvil" in capsys.readouterr().out
+
+
+def test_hints_are_shown_as_they_are_written(capsys):
+    show([Check("koinon[parquet]", False, "missing", "Run: pip install 'koinon[parquet]'")], Terminal())
+    assert "koinon[parquet]: Run: pip install 'koinon[parquet]'" in capsys.readouterr().out

@@ -27,7 +27,7 @@ fail() { # sentence, hint
     exit 3
 }
 
-say() { printf '\033[2m· %s\033[0m\n' "$1" >&2; }
+say() { printf '· %s\n' "$1" >&2; }
 
 find_python() {
     for candidate in ${PYTHON:-} python3.11 python3.12 python3.13 python3; do

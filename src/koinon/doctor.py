@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.markup import escape
+
 from koinon.chain.anvil import find_anvil
 from koinon.errors import KoinonError
 from koinon.settings import Settings, unknown_variables
@@ -67,7 +69,7 @@ def show(checks: list[Check], terminal: Terminal) -> None:
     for check in checks:
         if not check.fine:
             color = "red" if check.required else "yellow"
-            terminal.say(f"[{color}]{check.name}[/{color}]: {check.hint}")
+            terminal.say(f"[{color}]{escape(check.name)}[/{color}]: {escape(check.hint)}")
     if all(check.fine or not check.required for check in checks):
         terminal.say("[green]Everything Koinon needs is here.[/green]")
 

@@ -6,10 +6,9 @@ from __future__ import annotations
 import boa
 import pytest
 
-from koinon.chain.address import create2_address
 from koinon.chain.eip712 import digest
-from koinon.chain.hashing import keccak256
 from koinon.works.shares import WHOLE
+from koinon.works.till import Footer, read_footer, till_address, till_code
 from tests.contracts_support import (
     NOBODY,
     PARENT_PERMISSION,
@@ -176,23 +175,15 @@ def test_royalties_go_to_the_till_at_a_rate_fixed_when_published(hall, owner):
 
 def test_a_till_stands_where_anyone_can_compute(hall, owner):
     work = hall.publish(owner)
-    word = lambda number: number.to_bytes(32, "big")  # noqa: E731
-    code = (
-        bytes.fromhex("36600557005b363d3d373d3d3d363d73")
-        + bytes.fromhex(str(hall.till_implementation.address)[2:])
-        + bytes.fromhex("5af43d82803e903d91603157fd5bf3")
-        + word(boa.env.evm.patch.chain_id)
-        + word(int(str(hall.works.address), 16))
-        + word(work)
-    )
-    expected = create2_address(
-        str(hall.works.address), bytes(32), keccak256(bytes.fromhex("3d609380600a3d3981f3") + code)
-    )
+    footer = Footer(boa.env.evm.patch.chain_id, str(hall.works.address), work)
+    code = till_code(str(hall.till_implementation.address), footer)
+    expected = till_address(str(hall.till_implementation.address), footer)
     assert hall.works.till_of(work) == expected
     assert boa.env.get_code(expected) == b""
     assert hall.works.deploy_till(work, sender=account("anyone")) == expected
     assert events(hall.works, "TillDeployed") == [{"work_id": work, "till": expected}]
     assert boa.env.get_code(expected) == code
+    assert read_footer(code) == footer
     assert hall.works.deploy_till(work) == expected
     assert events(hall.works, "TillDeployed") == []
 

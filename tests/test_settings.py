@@ -119,7 +119,13 @@ def test_a_data_directory_that_cannot_be_made_is_said(tmp_path):
 
 
 def test_misspelt_variables_are_found():
-    variables = {"KOINON_RPCURL": "x", "KOINON_HOME": "y", "KOINON_LANG": "en", "PATH": "z"}
+    variables = {
+        "KOINON_RPCURL": "x",
+        "KOINON_HOME": "y",
+        "KOINON_LANG": "en",
+        "KOINON_PASSWORD": "p",
+        "PATH": "z",
+    }
     assert unknown_variables(variables) == ["KOINON_RPCURL"]
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from koinon import __version__
+from koinon.chain.anvil import find_anvil
+from koinon.chain.rpc import Rpc
+from koinon.errors import NodeUnavailable
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.e2e
@@ -68,6 +72,22 @@ def test_the_doctor_runs_without_the_repository(installed, tmp_path):
     assert checks["python"]["fine"]
     assert finished.returncode == (0 if checks["anvil"]["fine"] else 3)
     assert checks["anvil"]["fine"] or checks["anvil"]["hint"]
+
+
+def test_a_node_runs_without_the_repository_until_it_is_stopped(installed, tmp_path):
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KOINON_ANVIL": str(find_anvil())}
+    command = [installed / "koinon", "up", "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        said = json.loads(running.stdout.readline())
+        network = json.loads(Path(said["network"]).read_text())
+        with Rpc(said["rpc_url"]) as rpc:
+            assert int(rpc.call("eth_chainId"), 16) == network["chain_id"]
+            assert rpc.call("eth_getCode", network["contracts"]["Works"], "latest") != "0x"
+        running.send_signal(signal.SIGINT)
+        assert running.wait() == 0
+    with pytest.raises(NodeUnavailable), Rpc(said["rpc_url"]) as rpc:
+        rpc.call("eth_chainId")
 
 
 def test_the_wheel_carries_contracts_artifacts_and_licences(wheel):

@@ -111,7 +111,7 @@ def variable(name: str) -> str:
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """``KOINON_*`` variables that mean nothing here: most often a misspelling."""
-    known = {variable(name) for name in PARSERS} | {PREFIX + "HOME"}
+    known = {variable(name) for name in PARSERS} | {PREFIX + "HOME", PREFIX + "PASSWORD"}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 

@@ -19,11 +19,11 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from koinon.chain.keys import PublicKeyCache
 from koinon.errors import TransactionFailed
-from koinon.services.journal import CallRecord, ChannelRecord, Journal, TransferRecord
+from koinon.services.journal import CallRecord, ChannelRecord, Journal, TransferRecord, Watermark
 from koinon.services.ledger import EXCEEDS_BALANCE, MISMATCH, Account, Refused
 from koinon.services.onchain import OnChain
+from koinon.services.signers import Signers, claimable
 from koinon.services.x402 import BatchPayment, Terms, TransferPayment, channel_state, settle_response
 from koinon.works.channels import ChannelState
 from koinon.works.payments import deposit_nonce
@@ -49,30 +49,16 @@ class Channel:
     config: ChannelConfig
     wire: dict[str, Any]
     account: Account
-    config_json: bytes
+    number: int = 0
     withdraw_requested_at: int = 0
     refund_nonce: int = 0
     active: bool = True
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def record(self) -> ChannelRecord:
+    def watermark(self) -> tuple[int, Watermark]:
         """As the journal keeps it."""
         account = self.account
-        return ChannelRecord(
-            self.channel_id,
-            self.work_id,
-            self.config_json,
-            account.charged,
-            account.signed,
-            account.signature,
-            account.floor,
-        )
-
-    def claim(self) -> Claim:
-        """What its best voucher lets the gateway claim."""
-        account = self.account
-        voucher = Voucher(self.channel_id, account.signed, account.signature)
-        return Claim(self.config, voucher, account.charged)
+        return self.number, Watermark(account.charged, account.signed, account.floor, account.signature)
 
     def apply(self, state: ChannelState) -> None:
         """Take over what the chain says. What was claimed was charged, even if this gateway no longer knows
@@ -127,12 +113,12 @@ class Cashier:
         self._journal = journal
         self._channels = chain.channels
         self._digests = chain.channels.digests
-        self._signers = PublicKeyCache()
+        self._signers = Signers()
         self._opening: weakref.WeakValueDictionary[bytes, Channel] = weakref.WeakValueDictionary()
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="chain")
-        self._dirty: dict[bytes, Channel] = {}
-        self._calls: list[CallRecord] = []
-        self._kept: asyncio.Future[None] | None = None
+        self._dirty: dict[int, Channel] = {}
+        self._calls: list[tuple[int, CallRecord]] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self._transfers: set[tuple[str, bytes]] = set()
         for record in journal.channels():
             self._restore(record)
@@ -277,7 +263,7 @@ class Cashier:
         )
         if account.balance <= account.charged == account.claimed:
             self.channels.pop(channel.channel_id, None)
-            self._journal.forget_channel(channel.channel_id)
+            self._journal.forget_channel(channel.number)
         return response
 
     async def pay_by_transfer(
@@ -341,7 +327,15 @@ class Cashier:
 
     def paid_before(self, channel_id: bytes, call_key: bytes) -> CallRecord | None:
         """A call already paid under this key on this channel."""
-        return self._journal.call(channel_id, call_key)
+        channel = self.channels.get(channel_id)
+        return None if channel is None else self._journal.call(channel.number, call_key)
+
+    def claim(self, channel: Channel) -> Claim:
+        """What a channel's best voucher lets the gateway claim."""
+        account = channel.account
+        digest = self._digests.voucher(channel.channel_id, account.signed)
+        signature = claimable(digest, account.signature, channel.config.signer)
+        return Claim(channel.config, Voucher(channel.channel_id, account.signed, signature), account.charged)
 
     def authenticate(self, payment: BatchPayment) -> None:
         """Raises Refused unless the channel's payer signed this voucher."""
@@ -389,15 +383,17 @@ class Cashier:
 
     def _restore(self, record: ChannelRecord) -> None:
         wire = orjson.loads(record.config)
+        kept = record.watermark
         account = Account(
-            charged=record.charged,
-            signed=record.signed,
-            signature=record.signature,
-            dead=record.floor,
-            floor=record.floor,
+            charged=kept.charged,
+            signed=kept.signed,
+            signature=kept.signature,
+            dead=kept.floor,
+            floor=kept.floor,
         )
+        config = ChannelConfig.from_json(wire)
         self.channels[record.channel_id] = Channel(
-            record.channel_id, record.work_id, ChannelConfig.from_json(wire), wire, account, record.config
+            record.channel_id, record.work_id, config, wire, account, record.number
         )
 
     def _describe(self, terms: Terms, work_id: int, payment: BatchPayment) -> Channel:
@@ -417,7 +413,7 @@ class Cashier:
                     f"The channel's {name} is not {expected}.",
                     "Open a channel as the 402 answer says.",
                 )
-        return Channel(channel_id, work_id, config, payment.config, Account(), orjson.dumps(config.to_json()))
+        return Channel(channel_id, work_id, config, payment.config, Account())
 
     async def _open(self, terms: Terms, work_id: int, payment: BatchPayment) -> Channel:
         """A channel this gateway does not know yet: looked up on chain once its voucher is known to be
@@ -455,7 +451,9 @@ class Cashier:
             raise
 
     def _verify_voucher(self, signer: str, voucher: Voucher) -> None:
-        if not self._digests.verify(voucher, signer, self._signers):
+        if not self._signers.verify(
+            self._digests.voucher(voucher.channel_id, voucher.amount), voucher.signature, signer
+        ):
             raise _refuse(
                 "voucher_signature", "The voucher is not signed by the channel's payer.", "Sign it again."
             )
@@ -463,29 +461,36 @@ class Cashier:
     async def _keep(self, channel: Channel, call: CallRecord | None) -> None:
         """Wait until this charge is in the journal, together with all others of this tick."""
         channel.active = True
-        self._dirty[channel.channel_id] = channel
+        if not channel.number:
+            config = orjson.dumps(channel.config.to_json())
+            channel.number = self._journal.open_channel(channel.channel_id, channel.work_id, config)
+        self._dirty[channel.number] = channel
         if call is not None:
-            self._calls.append(call)
-        if self._kept is None:
-            loop = asyncio.get_running_loop()
-            self._kept = loop.create_future()
+            self._calls.append((channel.number, call))
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
             loop.call_soon(self._flush)
-        await asyncio.shield(self._kept)
+        kept: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(kept)
+        await kept
 
     def _flush(self) -> None:
-        kept, self._kept = self._kept, None
+        waiting, self._waiting = self._waiting, []
         channels, self._dirty = self._dirty, {}
         calls, self._calls = self._calls, []
         try:
             if channels:
-                self._journal.commit([channel.record() for channel in channels.values()], calls)
+                self._journal.commit([channel.watermark() for channel in channels.values()], calls)
         except Exception as error:
-            if kept is None:
+            for kept in waiting:
+                if not kept.done():
+                    kept.set_exception(error)
+            if not waiting:
                 raise
-            kept.set_exception(error)
         else:
-            if kept is not None:
-                kept.set_result(None)
+            for kept in waiting:
+                if not kept.done():
+                    kept.set_result(None)
 
     def _charged(self, terms: Terms, channel: Channel) -> dict[str, Any]:
         return settle_response(
@@ -514,7 +519,7 @@ class Cashier:
 
     def _refund(self, channel: Channel, amount: int) -> str:
         if channel.account.unclaimed:
-            self._channels.claim(self.chain.key, [channel.claim()])
+            self._channels.claim(self.chain.key, [self.claim(channel)])
         return self.chain.refund(channel.config, amount).transaction_hash
 
     def _check_transfer(self, terms: Terms, payment: TransferPayment) -> None:

@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -84,8 +84,7 @@ class Open:
     unpaid: bytes
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a paid call got, kept for a retry of the same call."""
 
     input_digest: bytes
@@ -207,7 +206,11 @@ class Gateway:
                 length = value
         if length and (not length.isdigit() or int(length) > BODY_LIMIT):
             raise _too_large()
-        body = await _read_body(receive)
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body = message.get("body", b"")
+        else:
+            body = await _read_rest(receive, message)
         if not payment_header:
             await _respond(send, 402, [PROBLEM, (b"payment-required", opened.unpaid)], _UNPAID)
             return
@@ -215,7 +218,7 @@ class Gateway:
         if isinstance(payment, BatchPayment) and payment.kind == "refund":
             await self._refund(opened, payment, send)
             return
-        if content_type.split(b";", 1)[0].strip().lower() != b"application/json":
+        if content_type != b"application/json" and not _is_json(content_type):
             raise RequestProblem(
                 415, "The body is not JSON.", "Send content-type: application/json.", "service.content_type"
             )
@@ -240,7 +243,7 @@ class Gateway:
             result, response = await pay(terms, work_id, payment, None, lambda: runner.call(body))
             return self._answer(opened, input_digest, result, response)
         known = (payment.voucher.channel_id, call_key)
-        record = CallRecord(payment.voucher.channel_id, call_key, input_digest)
+        record = CallRecord(call_key, input_digest)
         pending: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         mine = self._answers.setdefault(known, pending) is pending
         try:
@@ -268,7 +271,8 @@ class Gateway:
     ) -> Answer | None:
         """The answer to a call that this voucher already paid: kept, still being computed, or computed
         again."""
-        known = (record.channel_id, record.call_key)
+        channel_id = payment.voucher.channel_id
+        known = (channel_id, record.call_key)
         self.cashier.authenticate(payment)
         kept = None if mine else self._answers.get(known)
         if kept is not None:
@@ -277,12 +281,12 @@ class Gateway:
             except asyncio.CancelledError:
                 return None
             return answer if answer.input_digest == record.input_digest else None
-        paid = self.cashier.paid_before(record.channel_id, record.call_key)
+        paid = self.cashier.paid_before(channel_id, record.call_key)
         if paid is None or paid.input_digest != record.input_digest:
             return None
         result = await opened.runner.call(body)
         answer = self._answer(
-            opened, record.input_digest, result, self.cashier.acknowledge(opened.terms, record.channel_id)
+            opened, record.input_digest, result, self.cashier.acknowledge(opened.terms, channel_id)
         )
         done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         done.set_result(answer)
@@ -509,22 +513,27 @@ async def _runner(service: Service) -> Runner:
 
 
 async def _read_body(receive: Receive) -> bytes:
-    message = await _next_part(receive)
-    if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > BODY_LIMIT:
-            raise _too_large()
-        return body
-    parts = [message.get("body", b"")]
-    size = len(parts[0])
+    return await _read_rest(receive, await receive())
+
+
+async def _read_rest(receive: Receive, message: dict[str, Any]) -> bytes:
+    """The whole body, of which ``message`` is the first part."""
+    parts: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            while message.get("more_body"):
-                message = await _next_part(receive)
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise RequestProblem(
+                        400, "The connection was closed before the body ended.", "", "service.disconnected"
+                    )
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > BODY_LIMIT:
                     raise _too_large()
+                if not message.get("more_body"):
+                    return b"".join(parts)
+                message = await receive()
     except TimeoutError:
         raise RequestProblem(
             408,
@@ -532,16 +541,6 @@ async def _read_body(receive: Receive) -> bytes:
             "Send it faster.",
             "service.slow_client",
         ) from None
-    return b"".join(parts)
-
-
-async def _next_part(receive: Receive) -> dict[str, Any]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise RequestProblem(
-            400, "The connection was closed before the body ended.", "", "service.disconnected"
-        )
-    return message
 
 
 async def _respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
@@ -560,6 +559,10 @@ def _header(scope: Scope, name: bytes) -> bytes:
         if key == name:
             return bytes(value)
     return b""
+
+
+def _is_json(content_type: bytes) -> bool:
+    return content_type.split(b";", 1)[0].strip().lower() == b"application/json"
 
 
 def _problem(error: KoinonError) -> dict[str, object]:

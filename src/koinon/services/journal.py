@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from koinon.errors import SetupError
 
@@ -25,20 +26,24 @@ KEEP_CALLS_S = 86_400
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS channels (
-    channel_id BLOB PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    channel_id BLOB NOT NULL UNIQUE,
     work_id INTEGER NOT NULL,
-    config BLOB NOT NULL,
+    config BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS watermarks (
+    number INTEGER PRIMARY KEY,
     charged BLOB NOT NULL,
     signed BLOB NOT NULL,
-    signature BLOB NOT NULL,
-    floor BLOB NOT NULL
-) WITHOUT ROWID;
+    floor BLOB NOT NULL,
+    signature BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS calls (
-    channel_id BLOB NOT NULL,
+    number INTEGER NOT NULL,
     call_key BLOB NOT NULL,
     input_digest BLOB NOT NULL,
     at INTEGER NOT NULL,
-    PRIMARY KEY (channel_id, call_key)
+    PRIMARY KEY (number, call_key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS transfers (
     payer TEXT NOT NULL,
@@ -52,38 +57,31 @@ CREATE TABLE IF NOT EXISTS transfers (
 ) WITHOUT ROWID;
 """
 
-_CHANNEL = """
-INSERT INTO channels (channel_id, work_id, config, charged, signed, signature, floor)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (channel_id) DO UPDATE SET
-    charged = excluded.charged, signed = excluded.signed,
-    signature = excluded.signature, floor = excluded.floor
-"""
+
+class Watermark(NamedTuple):
+    """How far a channel is used: what its calls cost so far, the highest amount its payer signed, the highest
+    voucher that paid a call, and the signature of the highest amount. Amounts below 2**128."""
+
+    charged: int
+    signed: int
+    floor: int
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelRecord:
-    """One channel as kept.
+    """One channel as kept: ``number`` in this journal, its 32-byte id, its configuration as x402's JSON."""
 
-    ``channel_id`` 32 bytes; ``config`` its JSON in the x402 wire form; ``charged`` what its calls cost so
-    far; ``signed`` the highest cumulative amount its payer signed, by ``signature``; ``floor`` the highest
-    voucher that paid a call. Amounts in the coin's smallest unit, below 2**128.
-    """
-
+    number: int
     channel_id: bytes
     work_id: int
     config: bytes
-    charged: int
-    signed: int
-    signature: bytes
-    floor: int
+    watermark: Watermark
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(NamedTuple):
     """A paid call that can be repeated for nothing by the same key and input."""
 
-    channel_id: bytes
     call_key: bytes
     input_digest: bytes
 
@@ -126,53 +124,75 @@ class Journal:
         self._thread = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
         self._thread.start()
 
+    def open_channel(self, channel_id: bytes, work_id: int, config: bytes) -> int:
+        """The channel's number in this journal; a new one on first use."""
+        found = self._database.execute(
+            "SELECT number FROM channels WHERE channel_id = ?", (channel_id,)
+        ).fetchone()
+        if found is not None:
+            return int(found[0])
+        row = self._database.execute(
+            "INSERT INTO channels (channel_id, work_id, config) VALUES (?, ?, ?)",
+            (channel_id, work_id, config),
+        )
+        return int(row.lastrowid or 0)
+
     def commit(
-        self, channels: Iterable[ChannelRecord], calls: Iterable[CallRecord] = (), *, at: int | None = None
+        self,
+        watermarks: Iterable[tuple[int, Watermark]],
+        calls: Iterable[tuple[int, CallRecord]] = (),
+        *,
+        at: int | None = None,
     ) -> None:
-        """Write these in one transaction; when it returns, a killed process no longer forgets them."""
-        now = int(time.time()) if at is None else at
-        database = self._database
-        database.execute("BEGIN IMMEDIATE")
+        """Write these, each with its channel's number, in one transaction; when it returns, a killed process
+        no longer forgets them."""
+        execute = self._database.execute
+        execute("BEGIN IMMEDIATE")
         try:
-            database.executemany(_CHANNEL, [_channel_row(record) for record in channels])
-            database.executemany(
-                "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?)",
-                [(call.channel_id, call.call_key, call.input_digest, now) for call in calls],
-            )
+            for number, (charged, signed, floor, signature) in watermarks:
+                execute(
+                    "INSERT OR REPLACE INTO watermarks VALUES (?, ?, ?, ?, ?)",
+                    (number, _blob(charged), _blob(signed), _blob(floor), signature),
+                )
+            now = int(time.time()) if at is None else at
+            for number, (call_key, input_digest) in calls:
+                execute(
+                    "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?)", (number, call_key, input_digest, now)
+                )
         except BaseException:
-            database.execute("ROLLBACK")
+            execute("ROLLBACK")
             raise
-        database.execute("COMMIT")
+        execute("COMMIT")
         self._dirty.set()
 
     def channels(self) -> list[ChannelRecord]:
-        """Every channel."""
+        """Every channel that ever paid."""
         rows = self._database.execute(
-            "SELECT channel_id, work_id, config, charged, signed, signature, floor FROM channels"
+            "SELECT number, channel_id, work_id, config, charged, signed, floor, signature"
+            " FROM channels JOIN watermarks USING (number)"
         )
         return [
             ChannelRecord(
-                bytes(row[0]),
-                row[1],
-                bytes(row[2]),
-                int.from_bytes(row[3], "big"),
-                int.from_bytes(row[4], "big"),
-                bytes(row[5]),
-                int.from_bytes(row[6], "big"),
+                number,
+                channel_id,
+                work_id,
+                config,
+                Watermark(_amount(charged), _amount(signed), _amount(floor), signature),
             )
-            for row in rows
+            for number, channel_id, work_id, config, charged, signed, floor, signature in rows
         ]
 
-    def call(self, channel_id: bytes, call_key: bytes) -> CallRecord | None:
-        """The paid call with this key, if there was one."""
+    def call(self, number: int, call_key: bytes) -> CallRecord | None:
+        """The call paid under this key on the channel with this number, if there was one."""
         row = self._database.execute(
-            "SELECT input_digest FROM calls WHERE channel_id = ? AND call_key = ?", (channel_id, call_key)
+            "SELECT input_digest FROM calls WHERE number = ? AND call_key = ?", (number, call_key)
         ).fetchone()
-        return None if row is None else CallRecord(channel_id, call_key, bytes(row[0]))
+        return None if row is None else CallRecord(call_key, row[0])
 
-    def forget_channel(self, channel_id: bytes) -> None:
+    def forget_channel(self, number: int) -> None:
         """Drop a channel that was refunded in full and has nothing left to claim."""
-        self._database.execute("DELETE FROM channels WHERE channel_id = ?", (channel_id,))
+        self._database.execute("DELETE FROM watermarks WHERE number = ?", (number,))
+        self._database.execute("DELETE FROM channels WHERE number = ?", (number,))
         self._dirty.set()
 
     def transfer(self, payer: str, nonce: bytes) -> TransferRecord | None:
@@ -234,13 +254,9 @@ class Journal:
             database.close()
 
 
-def _channel_row(record: ChannelRecord) -> tuple[bytes, int, bytes, bytes, bytes, bytes, bytes]:
-    return (
-        record.channel_id,
-        record.work_id,
-        record.config,
-        record.charged.to_bytes(16, "big"),
-        record.signed.to_bytes(16, "big"),
-        record.signature,
-        record.floor.to_bytes(16, "big"),
-    )
+def _blob(amount: int) -> bytes:
+    return amount.to_bytes(16, "big")
+
+
+def _amount(blob: bytes) -> int:
+    return int.from_bytes(blob, "big")

@@ -107,7 +107,7 @@ class Function:
             arguments = self._inputs.model_validate_json(body)
         except ValidationError as error:
             raise InvalidInput(_problems(error)) from None
-        result = self._function(**{name: getattr(arguments, name) for name in type(arguments).model_fields})
+        result = self._function(**arguments.__dict__)
         try:
             return self._outputs.dump_json(self._outputs.validate_python(result))
         except ValidationError as error:

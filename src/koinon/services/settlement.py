@@ -93,7 +93,7 @@ class Settlement:
     async def _claim(self, channels: Sequence[Channel], report: Report) -> None:
         chain = self._cashier.chain
         outcome = await self._cashier.run(
-            chain.channels.claim, chain.key, [channel.claim() for channel in channels]
+            chain.channels.claim, chain.key, [self._cashier.claim(channel) for channel in channels]
         )
         report.claimed = outcome.amount
         report.channels = len(channels) - len(outcome.refused)

@@ -14,8 +14,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -102,6 +104,13 @@ def root(context: click.Context, home: Path | None, debug: bool) -> None:
         show_network(session)
 
 
+def open_node(settings: Settings) -> AbstractContextManager[Any]:
+    """A node for a command: the devnet starts, or is attached to where it runs already."""
+    from koinon.node import Node  # noqa: PLC0415  (so that other commands start without it)
+
+    return Node.open(settings)
+
+
 def show_network(session: Session) -> None:
     """Name the network and say whether its money is real, before anything else is said."""
     try:
@@ -171,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.load()
         terminal.language = settings.language
-        session = Session(settings, terminal, debug)
+        session = Session(settings, terminal, debug, open_node)
         status = root.main(given, prog_name="koinon", standalone_mode=False, obj=session)
     except click.exceptions.Exit as finished:
         return finished.exit_code

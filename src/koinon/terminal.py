@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
@@ -141,6 +141,16 @@ class Session:
     settings: Settings
     terminal: Terminal
     debug: bool = False
+    opener: Callable[[Settings], AbstractContextManager[Any]] | None = None
+
+    def node(self) -> AbstractContextManager[Any]:
+        """This machine's node, to be used with ``with``: its chain, content store and operator's key.
+
+        Domains stand below the node and do not import it; the root command hands them this.
+        """
+        if self.opener is None:
+            raise KoinonError("No node can be opened here.", code="koinon.no_node")
+        return self.opener(self.settings)
 
 
 def json_option(command: Command) -> Command:

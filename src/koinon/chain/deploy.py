@@ -40,8 +40,20 @@ class At:
     name: str
 
 
+@dataclass(frozen=True)
+class Rules:
+    """A constructor argument: the committee's numbers."""
+
+
 COIN: Final = ("Koinon test dollar", "tUSD", 6)
 """Name, symbol and decimals of the token that stands in for money where money is worth nothing."""
+
+COMMITTEE: Final = (5, 100 * 10**6, 2_000, 5 * 10**6, 20 * 10**6, 3)
+"""Seats, stake a seat, share of it lost (in 1e-4), fee a seat, deposit a seed, least seeds. Six decimals."""
+
+PHASE_S: Final = 86_400
+TEST_PHASE_S: Final = 60
+"""Seconds of a committee's phase: a day where money is real, a minute where it is not."""
 
 RECIPE: Final[Mapping[str, tuple[Any, ...]]] = {
     "Coin": COIN,
@@ -50,6 +62,7 @@ RECIPE: Final[Mapping[str, tuple[Any, ...]]] = {
     "Terms": (At("Works"),),
     "Bonds": (),
     "Payouts": (),
+    "Committee": (At("Bonds"), At("Coin"), Rules()),
     "Reputation": (At("Works"),),
     "Validation": (At("Works"),),
     "Federation": (At("Works"),),
@@ -100,7 +113,7 @@ def deploy(
     )
     _ensure_factory(rpc, sender)
     contracts = _ensure_canonical(rpc, int(chain_id, 16), test_money)
-    plan = creations(None if coin is None else checksum(coin))
+    plan = creations(coin, test_money=test_money)
     contracts |= {entry: address for entry, (address, _) in plan.items()}
     missing = [entry for entry, code in _codes(rpc, contracts).items() if not code]
     for entry in missing:
@@ -124,18 +137,26 @@ def deploy(
     )
 
 
-def creations(coin: str | None = None) -> dict[str, tuple[str, bytes]]:
-    """Contract → (its address on every network, its init code with arguments), in the order of creation.
+def creations(coin: str | None = None, *, test_money: bool = True) -> dict[str, tuple[str, bytes]]:
+    """Contract → (its address, its init code with arguments), in the order of creation.
 
-    Without our own Coin where ``coin`` names another.
+    Without our own Coin where ``coin`` names another. Networks with the same coin have the same addresses.
     """
+    phase_s = TEST_PHASE_S if test_money else PHASE_S
+    addresses: dict[str, str] = {} if coin is None else {"Coin": checksum(coin)}
     found: dict[str, tuple[str, bytes]] = {}
     for name, arguments in RECIPE.items():
-        if name == "Coin" and coin is not None:
+        if name in addresses:
             continue
-        resolved = [found[each.name][0] if isinstance(each, At) else each for each in arguments]
+        resolved: list[Any] = []
+        for each in arguments:
+            if isinstance(each, At):
+                resolved.append(addresses[each.name])
+            else:
+                resolved.append((*COMMITTEE, phase_s) if isinstance(each, Rules) else each)
         init_code = artifacts.load(name).creation(*resolved)
-        found[name] = create2_address(FACTORY, SALT, keccak256(init_code)), init_code
+        addresses[name] = create2_address(FACTORY, SALT, keccak256(init_code))
+        found[name] = addresses[name], init_code
     return found
 
 

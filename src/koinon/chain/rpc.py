@@ -128,7 +128,7 @@ class Rpc:
         answers = self._exchange(messages, retry=retry)
         if not isinstance(answers, list) or len(answers) != len(messages):
             raise self._unavailable("does not answer batches", "Use a node that supports JSON-RPC batches.")
-        by_number = {answer["id"]: answer for answer in answers}
+        by_number = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
         results = []
         for message in messages:
             answer = by_number.get(message["id"])

@@ -112,12 +112,14 @@ class Supervisor:
             self._ready.set()
             return
         self._ready.set()
+        failure: ChainError | None = None
         try:
             self._watch_over()
         except ChainError as fault:
-            self.failure = fault
+            failure = fault
         finally:
             self._end()
+        self.failure = failure
 
     def _watch_over(self) -> None:
         in_a_row = silent = 0

@@ -106,7 +106,9 @@ class Workers:
     async def call(self, body: bytes) -> bytes:
         if self._pending >= self._limit:
             raise PeerError(
-                "the service is busy", hint="try again in a moment; nothing was charged", code="service.busy"
+                "The service is busy.",
+                hint="Try again in a moment; nothing was charged.",
+                code="service.busy",
             )
         self._pending += 1
         worker: _Worker | None = None
@@ -122,10 +124,11 @@ class Workers:
         finally:
             self._pending -= 1
             if taken:
-                if worker is not None and not healthy:
-                    self._alive.discard(worker)
-                    worker.kill()
                 self._idle.put_nowait(worker if healthy else None)
+            if worker is not None and not healthy:
+                worker.kill()
+                await worker.ended()
+                self._alive.discard(worker)
         if kind == b"r":
             return answer
         if kind == b"i":
@@ -172,14 +175,15 @@ class _Worker:
                 kind, body = await worker._read()
         except (TimeoutError, PeerError) as error:
             worker.kill()
+            await worker.ended()
             raise BadInput(
-                f"the process that should serve {target} ended or hung while loading it",
-                hint="run the file by itself and see what it reports",
+                f"The process that should serve {target} ended or hung while loading it.",
+                hint="Run the file by itself and see what it reports.",
                 code="service.import_failed",
             ) from error
         if kind == b"f":
             problem: dict[str, Any] = orjson.loads(body)
-            await process.wait()
+            await worker.ended()
             raise BadInput(problem["title"], hint=problem["detail"], code=problem["code"])
         worker.signature = Signature.from_dict(orjson.loads(body))
         return worker
@@ -191,8 +195,8 @@ class _Worker:
                 return await self._read()
         except TimeoutError:
             raise PeerError(
-                f"the function gave no answer within {timeout_s:g} s",
-                hint="try a smaller request; nothing was charged",
+                f"The function gave no answer within {timeout_s:g} s.",
+                hint="Try a smaller request; nothing was charged.",
                 code="service.timeout",
             ) from None
         except OSError as error:
@@ -210,6 +214,8 @@ class _Worker:
             self._process.kill()
 
     async def ended(self) -> None:
+        """Wait for the end, and let go of the pipes."""
+        self._input.close()
         await self._process.wait()
 
 
@@ -217,15 +223,15 @@ def function_failed(kind: str) -> PeerError:
     """The error a buyer sees when the function raised: its type only, for its message may hold private
     data."""
     return PeerError(
-        f"the service's function raised {kind}",
-        hint="nothing was charged; check the input, or tell the service's owner",
+        f"The service's function raised {kind}.",
+        hint="Nothing was charged; check the input, or tell the service's owner.",
         code="service.function_failed",
     )
 
 
 def _worker_lost() -> PeerError:
     return PeerError(
-        "the process that ran the function ended before it answered",
-        hint="nothing was charged; a new process takes its place, so try again",
+        "The process that ran the function ended before it answered.",
+        hint="Nothing was charged; a new process takes its place, so try again.",
         code="service.worker_lost",
     )

@@ -442,6 +442,7 @@ class Gateway:
                 "decimals": chain.decimals,
             },
             "schema": runner.signature.to_dict(),
+            "example": service.example,
             "card": service.card,
             "registration": service.registration,
             "x402": {"version": 2, "accepts": [terms.requirements(BATCH), terms.requirements("exact")]},

@@ -9,6 +9,7 @@ power forgets at most that window. What could be lost is the gateway's own claim
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from koinon.errors import SetupError
 
@@ -103,19 +104,22 @@ class Journal:
     """The file. All methods are called from one thread; only the disk sync runs beside it."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
+        self._lock = _lock(path)
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute("PRAGMA wal_autocheckpoint = 0")  # the background thread does it
             self._database.executescript(_SCHEMA)
             self._database.execute("DELETE FROM calls WHERE at < ?", (int(time.time()) - KEEP_CALLS_S,))
         except sqlite3.DatabaseError as error:
+            self._database.close()
+            self._lock.close()
             raise SetupError(
-                f"the journal {path} cannot be opened: {error}",
-                hint="move it away only if its channels are settled: unclaimed income is recorded in it",
+                f"The journal {path} cannot be opened: {error}.",
+                hint="Move it away only if its channels are settled: unclaimed income is recorded in it.",
                 code="service.journal",
             ) from error
         path.chmod(0o600)
@@ -231,6 +235,7 @@ class Journal:
         self._thread.join()
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
+        self._lock.close()
 
     def _sync_loop(self) -> None:
         database = sqlite3.connect(self._path, isolation_level=None)
@@ -252,6 +257,32 @@ class Journal:
                 self._stop.wait(SYNC_INTERVAL_S)
         finally:
             database.close()
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process holds this journal."""
+    if not path.exists():
+        return False
+    try:
+        _lock(path).close()
+    except SetupError:
+        return True
+    return False
+
+
+def _lock(path: Path) -> IO[str]:
+    """One process at a time: two would each forget what the other was paid."""
+    file = path.with_suffix(".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SetupError(
+            f"Another process uses the journal {path}.",
+            hint="Stop the gateway that runs with this data directory, or use it.",
+            code="service.journal_in_use",
+        ) from None
+    return file
 
 
 def _blob(amount: int) -> bytes:

@@ -109,7 +109,7 @@ def save(path: Path, model: Mlp) -> None:
 def load(path: Path) -> Mlp:
     """Read it; BadInput (``service.model_file``) when it is not such a file."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["format"]) != FORMAT:
                 raise _bad(f"its format is not {FORMAT}", path)
             count = sum(1 for name in arrays.files if name[:1] == "w" and name[1:].isdigit())

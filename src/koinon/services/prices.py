@@ -8,10 +8,7 @@ from fractions import Fraction
 
 from koinon.errors import BadInput
 
-WHOLE = 1_000_000_000
-"""All the shares of a Work add up to this: one share is 1e-9 of its income."""
-
-_DECIMAL = re.compile(r"(\d{1,30})(?:\.(\d{1,30}))?")
+_DECIMAL = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,30}))?")
 _UINT128 = 1 << 128
 
 
@@ -23,17 +20,17 @@ def to_units(text: str, decimals: int) -> int:
     """
     match = _DECIMAL.fullmatch(text.strip())
     if match is None:
-        raise BadInput(f"'{text}' is not an amount", hint='write it like "0.001"', code="service.price")
+        raise BadInput(f"'{text}' is not an amount.", hint='Write it like "0.001".', code="service.price")
     whole, part = match[1], (match[2] or "").rstrip("0")
     if len(part) > decimals:
         raise BadInput(
-            f"{text} is finer than the coin's smallest unit",
-            hint=f"use at most {decimals} decimal places",
+            f"{text} is finer than the coin's smallest unit.",
+            hint=f"Use at most {decimals} decimal places.",
             code="service.price",
         )
     units = int(whole + part.ljust(decimals, "0"))
     if not 0 < units < _UINT128:
-        raise BadInput(f"{text} is not a payable amount", hint="it must be above 0", code="service.price")
+        raise BadInput(f"{text} is not a payable amount.", hint="It must be above 0.", code="service.price")
     return units
 
 
@@ -45,20 +42,20 @@ def to_text(units: int, decimals: int) -> str:
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
 
-def parse_share(text: str) -> tuple[str, int]:
-    """Read ``ADDRESS=30%`` (or ``ADDRESS=0.3``) as (address as written, share in 1e-9).
+def parse_share(text: str) -> tuple[str, Fraction]:
+    """Read ``ADDRESS=30%`` or ``ADDRESS=0.3`` as (address as written, fraction of all income).
 
-    Raises BadInput (``service.share``) when it is not of that form or not between 0 and 100 %.
+    Raises BadInput (``service.share``) when it is not of that form or not above 0 and at most 100 %.
     """
-    payee, separator, amount = text.partition("=")
-    number = amount.strip().removesuffix("%").strip()
-    if not separator or not payee.strip() or _DECIMAL.fullmatch(number) is None:
-        raise BadInput(f"'{text}' is not a share", hint="write it like ADDRESS=30%", code="service.share")
-    share = Fraction(number) * WHOLE / (100 if amount.strip().endswith("%") else 1)
-    if share.denominator != 1 or not 0 < share <= WHOLE:
+    payee, separator, amount = (part.strip() for part in text.partition("="))
+    number = amount.removesuffix("%").strip()
+    if not separator or not payee or _DECIMAL.fullmatch(number) is None:
+        raise BadInput(f"'{text}' is not a share.", hint="Write it like ADDRESS=30%.", code="service.share")
+    share = Fraction(number) / (100 if amount.endswith("%") else 1)
+    if not 0 < share <= 1:
         raise BadInput(
-            f"'{text}' is not a share",
-            hint="a share lies above 0 and at most at 100 %, with at most 7 decimal places of a per cent",
+            f"'{text}' is not a share.",
+            hint="A share lies above 0 and at most at 100 %.",
             code="service.share",
         )
-    return payee.strip(), int(share)
+    return payee, share

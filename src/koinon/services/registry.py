@@ -44,6 +44,8 @@ class Service:
         What every answer carries about quality: ``metric``, ``value``, ``baseline``, ``interval`` and so on.
     registration : dict
         The Work's registration file, as far as this gateway shows it.
+    example : dict
+        A request body that fits the schema.
     """
 
     work_id: int
@@ -58,6 +60,7 @@ class Service:
     inline: bool = False
     card: dict[str, Any] = field(default_factory=dict)
     registration: dict[str, Any] = field(default_factory=dict)
+    example: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -51,6 +51,11 @@ class Signature:
             "output": self.output_schema,
         }
 
+    def example(self) -> dict[str, Any]:
+        """A request body with every required field, to start from."""
+        properties = self.input_schema.get("properties", {})
+        return {name: _example(properties[name]) for name in self.input_schema.get("required", ())}
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Signature:
         return cls(data["name"], data["description"], data["input"], data["output"])
@@ -65,8 +70,8 @@ class InvalidInput(BadInput):
         first = problems[0] if problems else {"at": "", "reason": "not a JSON object"}
         place = f" at '{first['at']}'" if first["at"] else ""
         super().__init__(
-            f"the request body does not fit the input schema{place}: {first['reason']}",
-            hint="GET the service's URL to read its input schema",
+            f"The request body does not fit the input schema{place}: {first['reason']}.",
+            hint="GET the service's URL to read its input schema.",
         )
         self.problems = problems
 
@@ -113,8 +118,8 @@ class Function:
         except ValidationError as error:
             reason = _problems(error)[0]["reason"]
             raise BadInput(
-                f"{self.name} returned a value that does not fit its return hint: {reason}",
-                hint="correct the function's return annotation or its result",
+                f"{self.name} returned a value that does not fit its return hint: {reason}.",
+                hint="Correct the function's return annotation or its result.",
                 code="service.output_schema",
             ) from None
 
@@ -128,8 +133,8 @@ def load(target: str) -> Function:
     place, separator, name = target.rpartition(":")
     if not separator or not place or not name.isidentifier():
         raise BadInput(
-            f"'{target}' does not name a function",
-            hint="write it as path/to/file.py:function or package.module:function",
+            f"'{target}' does not name a function.",
+            hint="Write it as path/to/file.py:function or package.module:function.",
             code="service.target",
         )
     module = _module_from_file(Path(place)) if place.endswith(".py") else _module_by_name(place)
@@ -137,8 +142,8 @@ def load(target: str) -> Function:
     if function is None:
         offered = sorted(key for key, value in vars(module).items() if _is_own_function(value, module))
         raise BadInput(
-            f"{place} has no function '{name}'",
-            hint=f"it offers: {', '.join(offered)}" if offered else "it defines no functions",
+            f"{place} has no function '{name}'.",
+            hint=f"It offers: {', '.join(offered)}." if offered else "It defines no functions.",
             code="service.function_missing",
         )
     return Function(function)
@@ -163,11 +168,13 @@ def _is_own_function(value: object, module: ModuleType) -> bool:
 def _module_from_file(path: Path) -> ModuleType:
     path = path.resolve()
     if not path.is_file():
-        raise BadInput(f"there is no file {path}", hint="check the path", code="service.file_missing")
+        raise BadInput(f"There is no file {path}.", hint="Check the path.", code="service.file_missing")
     name = f"koinon_service_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise BadInput(f"{path} is not a Python file", hint="its name must end in .py", code="service.target")
+        raise BadInput(
+            f"{path} is not a Python file.", hint="Its name must end in .py.", code="service.target"
+        )
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent)
     if folder not in sys.path:
@@ -179,7 +186,7 @@ def _module_from_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise BadInput(
             f"{path.name} cannot be imported: {type(error).__name__}: {error}",
-            hint=f"run `python {path}` and correct what it reports",
+            hint=f"Run `python {path}` and correct what it reports.",
             code="service.import_failed",
         ) from error
     return module
@@ -190,8 +197,8 @@ def _module_by_name(name: str) -> ModuleType:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise BadInput(
-            f"the module {name} cannot be imported: {type(error).__name__}: {error}",
-            hint="install it in this environment, or give the path of a .py file",
+            f"The module {name} cannot be imported: {type(error).__name__}: {error}",
+            hint="Install it in this environment, or give the path of a .py file.",
             code="service.import_failed",
         ) from error
 
@@ -201,34 +208,36 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         return typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"a type hint of {name} cannot be resolved: {error}",
-            hint="import every type that the hints name",
+            f"A type hint of {name} cannot be resolved: {error}",
+            hint="Import every type that the hints name.",
             code="service.type_unsupported",
         ) from error
 
 
 def _input_model(function: Callable[..., Any], name: str) -> type[BaseModel]:
     if inspect.iscoroutinefunction(function) or not inspect.isfunction(function):
-        raise BadInput(f"{name} is not a plain function", hint=_EXAMPLE, code="service.not_a_function")
+        raise BadInput(f"{name} is not a plain function.", hint=_EXAMPLE, code="service.not_a_function")
     hints = _hints(function, name)
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in _NAMED:
             raise BadInput(
-                f"{name} takes '{parameter}', which a JSON object cannot carry by name",
-                hint="give every parameter a name of its own",
+                f"{name} takes '{parameter}', which a JSON object cannot carry by name.",
+                hint="Give every parameter a name of its own.",
                 code="service.type_unsupported",
             )
         if parameter.name not in hints:
             raise BadInput(
-                f"the parameter '{parameter.name}' of {name} has no type hint",
+                f"The parameter '{parameter.name}' of {name} has no type hint.",
                 hint=_EXAMPLE,
                 code="service.hints_missing",
             )
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
     try:
-        return create_model(f"{name}_input", __config__=ConfigDict(extra="forbid"), **fields)
+        return create_model(
+            f"{name}_input", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields
+        )
     except (PydanticUserError, TypeError, NameError) as error:
         raise _unsupported(name, error) from error
 
@@ -236,9 +245,12 @@ def _input_model(function: Callable[..., Any], name: str) -> type[BaseModel]:
 def _output_adapter(function: Callable[..., Any], name: str) -> TypeAdapter[Any]:
     hints = _hints(function, name)
     if "return" not in hints:
-        raise BadInput(f"{name} does not say what it returns", hint=_EXAMPLE, code="service.hints_missing")
+        raise BadInput(f"{name} does not say what it returns.", hint=_EXAMPLE, code="service.hints_missing")
     try:
-        return TypeAdapter(hints["return"])
+        try:
+            return TypeAdapter(hints["return"], config=ConfigDict(allow_inf_nan=False))
+        except PydanticUserError:  # a model or dataclass brings a configuration of its own
+            return TypeAdapter(hints["return"])
     except (PydanticUserError, TypeError) as error:
         raise _unsupported(name, error) from error
 
@@ -250,10 +262,17 @@ def _schema_of(name: str, write: Callable[[], dict[str, Any]]) -> dict[str, Any]
         raise _unsupported(name, error) from error
 
 
+def _example(schema: dict[str, Any]) -> Any:
+    if schema.get("examples"):
+        return schema["examples"][0]
+    examples = {"number": 1.0, "integer": 1, "string": "text", "boolean": True, "array": [], "null": None}
+    return examples.get(schema.get("type", ""), {})
+
+
 def _unsupported(name: str, error: Exception) -> BadInput:
     return BadInput(
-        f"a type in the signature of {name} has no JSON form: {str(error).splitlines()[0]}",
-        hint="use numbers, text, booleans, lists, dicts, dataclasses, TypedDicts or pydantic models",
+        f"A type in the signature of {name} has no JSON form: {str(error).splitlines()[0]}",
+        hint="Use numbers, text, booleans, lists, dicts, dataclasses, TypedDicts or pydantic models.",
         code="service.type_unsupported",
     )
 

@@ -100,6 +100,7 @@ async def run(
     )
     address_file = data_dir / ADDRESS_FILE
     try:
+        _stop_on_signals(server)
         await gateway.open()
         write_private(address_file, orjson.dumps({"url": url}))
         services = [{"work_id": path, "url": f"{url}/services/{path}"} for path in Registry(data_dir).all()]
@@ -108,7 +109,7 @@ async def run(
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        await _serve(server, listener)
+        await server._serve([listener])
         if options.settle_on_exit:
             report = await gateway.settlement.settle(everything=True)
             say({"event": "settled", **report.to_dict()})
@@ -118,8 +119,8 @@ async def run(
     say({"event": "stopped"})
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    """uvicorn with signal handlers of our own: it would raise the signal again once it has stopped."""
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    """Signal handlers of our own: uvicorn's would raise the signal again once it has stopped."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -127,7 +128,6 @@ async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    await server._serve([listener])
 
 
 def _listen(options: GatewayOptions) -> socket.socket:
@@ -164,8 +164,7 @@ def run_config(path: Path) -> int:
         with open_chain(config) as chain:
             key = open_key(config)
             options = GatewayOptions(**config)
-            loop_factory = _loop_factory()
-            with asyncio.Runner(loop_factory=loop_factory) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(run(chain, key, data_dir, options, say))
     except KoinonError as error:
         say({"event": "failed", **error.problem()})
@@ -176,7 +175,8 @@ def run_config(path: Path) -> int:
     return 0
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one."""
     try:
         import uvloop  # noqa: PLC0415  (not on every system)
     except ImportError:

@@ -16,6 +16,7 @@ function prints goes to standard error. The process ends when its input closes.
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import sys
 import traceback
@@ -67,6 +68,7 @@ def serve(target: str, source: BinaryIO, sink: BinaryIO) -> int:
 
 def main() -> int:
     sink = os.fdopen(os.dup(1), "wb")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which then closes our input
     os.dup2(2, 1)  # the function's print() must not mix with frames
     return serve(sys.argv[1], sys.stdin.buffer, sink)
 

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``koinon service …`` and ``koinon call``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+import orjson
+
+from koinon.chain.keyring import Keyring
+from koinon.chain.keys import Key
+from koinon.errors import BadInput
+from koinon.services.api import Listing, Services, with_url
+from koinon.services.client import Buyer
+from koinon.services.prices import parse_share, to_text, to_units
+from koinon.services.serve import GatewayOptions
+from koinon.settings import Settings
+from koinon.terminal import Session, Terminal, json_option
+
+GATEWAY = "gateway"
+BUYER = "buyer"
+POCKET_MONEY = "5"
+"""What a buyer on a test network is given when it has nothing, in coins."""
+
+
+@click.group()
+def group() -> None:
+    """Publish a function or model and be paid for every call."""
+
+
+@group.command()
+@click.argument("target")
+@click.option("--price", required=True, help='Price of a call in coins, like "0.001".')
+@click.option("--share", "shares", multiple=True, help="ADDRESS=30%: who else gets how much. Repeat it.")
+@click.option("--name", default="", help="Its name; the function's by default.")
+@click.option("--description", default="", help="What it does; the docstring by default.")
+@click.option("--workers", default=1, show_default=True, help="Processes that run it.")
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds a call may take.")
+@click.option("--no-serve", is_flag=True, help="Only publish; `koinon service serve` sells it.")
+@json_option
+@click.pass_obj
+def publish(
+    session: Session,
+    *,
+    target: str,
+    price: str,
+    shares: tuple[str, ...],
+    name: str,
+    description: str,
+    workers: int,
+    timeout: float,
+    no_serve: bool,
+) -> None:
+    """Publish TARGET (app.py:function) as a Work and serve it until Ctrl-C."""
+    fractions = dict(parse_share(text) for text in shares)
+    if len(fractions) != len(shares):
+        raise BadInput("An address is named twice.", hint="Add its shares up.", code="service.share")
+    with session.node() as node:
+        services = _services(session.settings, node)
+        listing = services.publish(
+            target,
+            price,
+            shares=fractions,
+            name=name,
+            description=description,
+            workers=workers,
+            timeout_s=timeout,
+        )
+        if no_serve or services.running() is not None:
+            session.terminal.result(asdict(listing), lambda terminal: _show(terminal, listing))
+            return
+        _serve(session, services, listing)
+
+
+@group.command()
+@json_option
+@click.pass_obj
+def serve(session: Session) -> None:
+    """Sell everything published here until Ctrl-C; settles before it ends."""
+    with session.node() as node:
+        _serve(session, _services(session.settings, node), None)
+
+
+@group.command("list")
+@json_option
+@click.pass_obj
+def list_services(session: Session) -> None:
+    """What is sold here, at what price, and where."""
+    with session.node() as node:
+        listings = _services(session.settings, node).listings()
+    session.terminal.result(
+        [asdict(listing) for listing in listings],
+        lambda terminal: terminal.table(
+            "Services",
+            ("Work", "Name", "Price", "Address"),
+            [(listing.work_id, listing.name, listing.price_text, listing.url) for listing in listings],
+            right=(0,),
+        ),
+    )
+
+
+@group.command()
+@json_option
+@click.pass_obj
+def settle(session: Session) -> None:
+    """Bring all vouchers on chain and the money into the tills."""
+    with session.node() as node:
+        services = _services(session.settings, node)
+        report = services.settle()
+        decimals = int(node.chain.coin.call("decimals"))
+    session.terminal.result(
+        report,
+        lambda terminal: terminal.say(
+            f"Claimed {to_text(report['claimed'], decimals)} from {report['channels']} channels, "
+            f"settled {to_text(sum(report['settled'].values()), decimals)}."
+        ),
+    )
+
+
+@group.command()
+@click.argument("work_id", type=int)
+@json_option
+@click.pass_obj
+def withdraw(session: Session, work_id: int) -> None:
+    """Stop selling a Work here; what it earned stays collectable."""
+    with session.node() as node:
+        _services(session.settings, node).withdraw(work_id)
+    session.terminal.result(
+        {"withdrawn": work_id}, lambda terminal: terminal.say(f"Work {work_id} is not sold here.")
+    )
+
+
+@click.command()
+@click.argument("service")
+@click.argument("arguments")
+@click.option("--limit", default="1", show_default=True, help="Most coins this call may sign away.")
+@click.option("--exact", is_flag=True, help="Pay by one transfer on chain instead of a voucher.")
+@json_option
+@click.pass_obj
+def call(session: Session, service: str, arguments: str, limit: str, exact: bool) -> None:
+    """Call SERVICE (an address, or a Work's id sold here) with ARGUMENTS (a JSON object), and pay for it."""
+    try:
+        body = orjson.loads(arguments)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(
+            f"The arguments are not JSON: {error}.", hint="""Write them like '{"income": 5}'."""
+        ) from None
+    if not isinstance(body, dict):
+        raise BadInput("The arguments are not a JSON object.", hint="""Write them like '{"income": 5}'.""")
+    with session.node() as node:
+        services = _services(session.settings, node)
+        url = f"{services.running() or services.url}/services/{service}" if service.isdigit() else service
+        decimals = int(node.chain.coin.call("decimals"))
+        key = _buyer(session.settings, node, decimals)
+        with Buyer(node.chain, key, spending_limit=to_units(limit, decimals)) as buyer:
+            answer = buyer.call_exact(url, body) if exact else buyer.call(url, body)
+
+    def show(terminal: Terminal) -> None:
+        terminal.stdout.print_json(orjson.dumps(answer.result).decode())
+        paid = to_text(answer.charged, decimals)
+        terminal.note(f"[dim]paid {paid} to Work {answer.evidence['work_id']}[/dim]")
+
+    session.terminal.result(asdict(answer), show)
+
+
+def _keyring(settings: Settings, node: Any) -> Keyring:
+    return Keyring(settings.keys, derivation="pbkdf2" if node.chain.network.test_money else "scrypt")
+
+
+def _services(settings: Settings, node: Any) -> Services:
+    key = _keyring(settings, node).open(GATEWAY)
+    if node.chain.network.test_money and node.chain.balance(key.address) == 0:
+        node.fund(key.address)
+    return Services(
+        node.chain,
+        node.store,
+        settings.home / "gateway",
+        node.operator,
+        gateway_key=key,
+        url=f"http://{settings.host}:{settings.port}",
+    )
+
+
+def _buyer(settings: Settings, node: Any, decimals: int) -> Key:
+    key = _keyring(settings, node).open(BUYER)
+    coin = node.chain.coin
+    if node.chain.network.test_money and coin.call("balanceOf", key.address) == 0:
+        mint = coin.transaction("mint", key.address, to_units(POCKET_MONEY, decimals))
+        node.chain.sender(node.operator).send(mint)
+    return key
+
+
+def _serve(session: Session, services: Services, listing: Listing | None) -> None:
+    terminal = session.terminal
+
+    def say(event: dict[str, Any]) -> None:
+        if event["event"] == "ready":
+            shown = None if listing is None else with_url(listing, event["url"])
+            terminal.result(
+                {**event, **({} if shown is None else asdict(shown))},
+                lambda there: _ready(there, event, shown),
+            )
+        elif event["event"] == "settled" and event["claimed"]:
+            terminal.note(f"[dim]Settled {event['claimed']} units into {len(event['settled'])} tills.[/dim]")
+
+    services.serve(GatewayOptions(host=session.settings.host, port=session.settings.port), say)
+
+
+def _ready(terminal: Terminal, event: dict[str, Any], listing: Listing | None) -> None:
+    if listing is not None:
+        _show(terminal, listing)
+    terminal.say(f"The gateway answers at [bold]{event['url']}[/bold]. Ctrl-C settles and stops it.")
+    for work_id, fault in event["faults"].items():
+        terminal.say(f"[yellow]Work {work_id} cannot be served: {fault}[/yellow]")
+
+
+def _show(terminal: Terminal, listing: Listing) -> None:
+    terminal.say(
+        f"[bold]{listing.name}[/bold] is Work {listing.work_id}, sold for {listing.price_text} a call."
+    )
+    terminal.say(f"  address  {listing.url}")
+    terminal.say(f"  paid at  {listing.till}")
+    terminal.say(f"  call it  {listing.command}")

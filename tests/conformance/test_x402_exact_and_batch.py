@@ -20,7 +20,7 @@ from x402.mechanisms.evm.signers import EthAccountSignerWithRPC
 
 from koinon.chain.keys import Key
 from koinon.services.registry import Registry, Service
-from tests.services.support import CHAIN_ID, COIN, GatewayProcess, Hall, find_anvil, open_hall
+from tests.services.support import CHAIN_ID, COIN, GatewayProcess, Hall, open_hall
 
 pytestmark = pytest.mark.e2e
 NETWORK = f"eip155:{CHAIN_ID}"
@@ -28,10 +28,7 @@ NETWORK = f"eip155:{CHAIN_ID}"
 
 @pytest.fixture(scope="module")
 def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    anvil = find_anvil()
-    if anvil is None:
-        pytest.skip("no anvil: run `make setup`")
-    with open_hall(tmp_path_factory.mktemp("hall"), anvil) as hall:
+    with open_hall(tmp_path_factory.mktemp("hall")) as hall:
         yield hall
 
 

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.support import Hall, find_anvil, open_hall
+from tests.services.support import Hall, open_hall
 
 
 @pytest.fixture(scope="session")
 def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    anvil = find_anvil()
-    if anvil is None:
-        pytest.skip("no anvil: run `make setup`")
-    with open_hall(tmp_path_factory.mktemp("hall"), anvil) as hall:
+    with open_hall(tmp_path_factory.mktemp("hall")) as hall:
         yield hall
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from koinon.chain import artifacts
+from koinon.chain.anvil import find_anvil
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
 from koinon.chain.hashing import keccak256
@@ -175,21 +175,14 @@ class GatewayProcess:
         return rest
 
 
-def find_anvil() -> str | None:
-    """The anvil executable, from the environment, the path or the repository's node_modules."""
-    root = Path(__file__).parents[2] / "node_modules"
-    local = sorted(root.glob("@foundry-rs/anvil-*/bin/anvil"))
-    return os.environ.get("KOINON_ANVIL") or shutil.which("anvil") or (str(local[0]) if local else None)
-
-
 @contextmanager
-def open_hall(folder: Path, anvil: str) -> Iterator[Hall]:
+def open_hall(folder: Path) -> Iterator[Hall]:
     """A fresh node with every contract the services need."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     node = subprocess.Popen(
-        [anvil, "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent", "--balance", "1000"],
+        [find_anvil(), "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent", "--balance", "1000"],
         stdout=subprocess.DEVNULL,
     )
     try:

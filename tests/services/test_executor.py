@@ -12,7 +12,8 @@ import pytest
 
 from koinon.errors import BadInput, PeerError
 from koinon.services.executor import Inline, Workers
-from koinon.services.schema import InvalidInput, load
+from koinon.services.schema import load
+from koinon.services.signature import InvalidInput
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from koinon.errors import BadInput
 from koinon.services.models import Mlp, ModelRunner, load, save
-from koinon.services.schema import InvalidInput
+from koinon.services.signature import InvalidInput
 
 
 def model(**fields: Any) -> Mlp:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from koinon.errors import BadInput
-from koinon.services.schema import InvalidInput, absolute, load
+from koinon.services.schema import absolute, load
+from koinon.services.signature import InvalidInput
 
 
 def write(folder: Path, source: str) -> str:

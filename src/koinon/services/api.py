@@ -24,6 +24,7 @@ from koinon.services.onchain import OnChain
 from koinon.services.prices import to_text, to_units
 from koinon.services.registry import Registry
 from koinon.services.settlement import Settlement
+from koinon.services.signature import Signature
 from koinon.services.transport import Http
 from koinon.works.api import Works
 from koinon.works.catalogue import Blocks
@@ -278,7 +279,7 @@ def card_evidence(card: Card | None) -> dict[str, Any]:
     }
 
 
-async def _signature(target: str) -> schema.Signature:
+async def _signature(target: str) -> Signature:
     """Load the function as the gateway will: in a process of its own."""
     workers = Workers(target)
     try:

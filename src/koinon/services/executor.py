@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import orjson
 
 from koinon.errors import BadInput, PeerError
-from koinon.services.schema import Function, InvalidInput, Signature
-from koinon.services.worker import HEADER
+from koinon.services.frames import HEADER
+from koinon.services.signature import InvalidInput, Signature
 
 START_TIMEOUT_S = 60.0
 
@@ -32,11 +32,20 @@ class Runner(Protocol):
     async def close(self) -> None: ...
 
 
+class Callable(Protocol):
+    """A function with validators of its own, as `schema.Function`."""
+
+    @property
+    def signature(self) -> Signature: ...
+
+    def call(self, body: bytes) -> bytes: ...
+
+
 class Inline:
     """Runs a trusted function in the gateway's own process; for built-in models that answer in
     microseconds."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Callable) -> None:
         self._function = function
 
     @property

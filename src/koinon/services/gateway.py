@@ -26,7 +26,6 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from koinon.errors import BadInput, KoinonError, NotFound
-from koinon.services import models, schema
 from koinon.services.cashier import Cashier, ChannelRefused
 from koinon.services.executor import Inline, Runner, Workers
 from koinon.services.journal import CallRecord
@@ -34,6 +33,7 @@ from koinon.services.ledger import Refused
 from koinon.services.prices import to_text
 from koinon.services.registry import Registry, Service
 from koinon.services.settlement import Settlement
+from koinon.services.signature import InvalidInput
 from koinon.services.x402 import (
     BATCH,
     BatchPayment,
@@ -505,8 +505,12 @@ class Gateway:
 
 async def _runner(service: Service) -> Runner:
     if service.kind == "model":
+        from koinon.services import models  # noqa: PLC0415  (only who serves a model needs numpy)
+
         return models.ModelRunner(models.load(Path(service.target)), service.name, service.description)
     if service.inline:
+        from koinon.services import schema  # noqa: PLC0415  (workers bring their own pydantic)
+
         return Inline(schema.load(service.target))
     workers = Workers(service.target, count=service.workers, timeout_s=service.timeout_s)
     await workers.start()
@@ -568,7 +572,7 @@ def _is_json(content_type: bytes) -> bool:
 
 def _problem(error: KoinonError) -> dict[str, object]:
     document = error.problem()
-    if isinstance(error, schema.InvalidInput):
+    if isinstance(error, InvalidInput):
         document["problems"] = error.problems
     return document
 

@@ -32,7 +32,7 @@ import numpy.typing as npt
 import orjson
 
 from koinon.errors import BadInput
-from koinon.services.schema import InvalidInput, Signature
+from koinon.services.signature import InvalidInput, Signature
 
 FORMAT: Final = "koinon.mlp/1"
 ACTIVATIONS: Final = ("tanh", "relu")

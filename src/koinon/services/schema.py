@@ -15,65 +15,18 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
 from koinon.errors import BadInput
+from koinon.services.signature import InvalidInput, Signature
 
 _EXAMPLE = "Write it like: def score(income: float, age: int) -> float: ..."
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The public face of a function.
-
-    ``name`` and ``description`` come from the function and its docstring, ``input_schema`` and
-    ``output_schema`` are JSON Schemas.
-    """
-
-    name: str
-    description: str
-    input_schema: dict[str, Any]
-    output_schema: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "description": self.description,
-            "input": self.input_schema,
-            "output": self.output_schema,
-        }
-
-    def example(self) -> dict[str, Any]:
-        """A request body with every required field, to start from."""
-        properties = self.input_schema.get("properties", {})
-        return {name: _example(properties[name]) for name in self.input_schema.get("required", ())}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Signature:
-        return cls(data["name"], data["description"], data["input"], data["output"])
-
-
-class InvalidInput(BadInput):
-    """The request body does not fit the function's input schema; ``problems`` names each place and reason."""
-
-    code = "service.input_schema"
-
-    def __init__(self, problems: list[dict[str, str]]) -> None:
-        first = problems[0] if problems else {"at": "", "reason": "not a JSON object"}
-        place = f" at '{first['at']}'" if first["at"] else ""
-        super().__init__(
-            f"The request body does not fit the input schema{place}: {first['reason']}.",
-            hint="GET the service's URL to read its input schema.",
-        )
-        self.problems = problems
 
 
 class Function:
@@ -262,13 +215,6 @@ def _schema_of(name: str, write: Callable[[], dict[str, Any]]) -> dict[str, Any]
         raise _unsupported(name, error) from error
 
 
-def _example(schema: dict[str, Any]) -> Any:
-    if schema.get("examples"):
-        return schema["examples"][0]
-    examples = {"number": 1.0, "integer": 1, "string": "text", "boolean": True, "array": [], "null": None}
-    return examples.get(schema.get("type", ""), {})
-
-
 def _unsupported(name: str, error: Exception) -> BadInput:
     return BadInput(
         f"A type in the signature of {name} has no JSON form: {str(error).splitlines()[0]}",
@@ -282,7 +228,3 @@ def _problems(error: ValidationError) -> list[dict[str, str]]:
         {"at": ".".join(str(part) for part in item["loc"]), "reason": item["msg"]}
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ][:20]
-
-
-def problems_json(error: InvalidInput) -> bytes:
-    return orjson.dumps(error.problems)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A child process that holds one published function: ``python -m koinon.services.worker TARGET``.
 
-It reads frames from its standard input and answers on its standard output. A frame is a kind byte, a 4-byte
-big-endian length and that many bytes:
+It reads frames from its standard input and answers on its standard output. The kinds:
 
     in   c  a call: the JSON body as the buyer sent it
     out  h  ready: the function's signature as JSON     f  cannot be served: a problem as JSON
@@ -17,7 +16,6 @@ from __future__ import annotations
 
 import os
 import signal
-import struct
 import sys
 import traceback
 from typing import BinaryIO, Final
@@ -25,25 +23,11 @@ from typing import BinaryIO, Final
 import orjson
 
 from koinon.errors import KoinonError
-from koinon.services.schema import InvalidInput, load, problems_json
+from koinon.services.frames import read_frame, write_frame
+from koinon.services.schema import load
+from koinon.services.signature import InvalidInput
 
-HEADER: Final = struct.Struct(">cI")
 MESSAGE_LIMIT: Final = 500
-
-
-def write_frame(pipe: BinaryIO, kind: bytes, body: bytes) -> None:
-    pipe.write(HEADER.pack(kind, len(body)) + body)
-    pipe.flush()
-
-
-def read_frame(pipe: BinaryIO) -> tuple[bytes, bytes] | None:
-    """The next frame, or None at the end of the input."""
-    head = pipe.read(HEADER.size)
-    if len(head) < HEADER.size:
-        return None
-    kind, length = HEADER.unpack(head)
-    body = pipe.read(length)
-    return (kind, body) if len(body) == length else None
 
 
 def serve(target: str, source: BinaryIO, sink: BinaryIO) -> int:
@@ -58,7 +42,7 @@ def serve(target: str, source: BinaryIO, sink: BinaryIO) -> int:
         try:
             write_frame(sink, b"r", function.call(frame[1]))
         except InvalidInput as error:
-            write_frame(sink, b"i", problems_json(error))
+            write_frame(sink, b"i", orjson.dumps(error.problems))
         except Exception as error:  # whatever a stranger's function raises is an answer, not our fault
             traceback.print_exc()
             fault = {"type": type(error).__name__, "message": str(error)[:MESSAGE_LIMIT]}

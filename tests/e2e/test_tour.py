@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tour as a newcomer runs it: one command, many processes, a ledger that adds up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from koinon.chain.handle import Chain
+from koinon.chain.network import Network
+from koinon.node import Node
+from koinon.settings import Settings
+
+pytestmark = pytest.mark.e2e
+
+CALLS = 300
+PRICE = 1000
+
+
+def tour(home: Path, anvil: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("KOINON_")}
+    environment |= {"KOINON_HOME": str(home), "KOINON_ANVIL": str(anvil)}
+    return subprocess.run(
+        [sys.executable, "-m", "koinon", "tour", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def first(home: Path, anvil_path: Path) -> dict:
+    done = tour(home, anvil_path, "--json", "--calls", str(CALLS))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_answers_with_one_json_object_that_has_everything(first):
+    promised = {
+        "alone", "together", "pooled", "calls", "paid", "parties", "conserved", "stages",
+        "rpc_url", "contracts",
+    }  # fmt: skip
+    assert promised <= first.keys()
+    assert set(first["pooled"]) == {"auc", "epochs"}
+    for party in first["parties"]:
+        assert {"name", "role", "address", "share", "earned", "withdrawn"} <= party.keys()
+        assert all(isinstance(party[field], int) for field in ("share", "earned", "withdrawn"))
+
+
+def test_together_beats_alone_with_certainty_and_comes_close_to_pooled(first):
+    alone = list(first["alone"].values())
+    assert len(alone) == 5
+    assert first["together"] - sum(alone) / 5 >= 0.02
+    assert first["gain"]["interval"][0] > 0
+    assert first["together"] >= max(alone)
+    assert first["pooled"]["auc"] - first["together"] <= 0.015
+
+
+def test_every_unit_is_accounted_for(first):
+    assert first["calls"] == CALLS
+    assert first["paid"] == CALLS * PRICE
+    assert first["conserved"] is True
+    withdrawn = sum(party["withdrawn"] for party in first["parties"])
+    assert first["paid"] == withdrawn + first["waiting"]
+    assert sum(party["share"] for party in first["parties"]) == 10**9
+    lenders = [party for party in first["parties"] if "customers" in party["role"]]
+    assert len(lenders) == 5
+    assert all(lender["withdrawn"] > 0 for lender in lenders)
+    for party in lenders:
+        assert party["earned"] == first["paid"] * party["share"] // 10**9
+
+
+def test_the_chain_says_the_same_when_somebody_else_reads_it(first, home, anvil_path):
+    settings = Settings.load({"KOINON_ANVIL": str(anvil_path)}, home=home)
+    with Node.open(settings) as node:
+        coin, till = node.chain.coin, node.chain.contract("Till", first["model_till"])
+        released = till.call("released", coin.address)
+        assert released + coin.call("balanceOf", first["model_till"]) == first["paid"]
+        for party in first["parties"]:
+            assert coin.call("balanceOf", party["address"]) == party["withdrawn"]
+
+
+def test_a_second_tour_continues_on_the_same_chain(first, home, anvil_path):
+    done = tour(home, anvil_path, "--json", "--calls", "50")
+    assert done.returncode == 0, done.stderr
+    second = json.loads(done.stdout)
+    assert second["conserved"] is True
+    assert second["model_work"] > first["model_work"]
+    assert second["paid"] == 50 * PRICE
+    assert [party["address"] for party in second["parties"]] == [
+        party["address"] for party in first["parties"]
+    ]
+    assert second["contracts"] == first["contracts"]
+
+
+def test_people_read_who_was_paid_and_that_the_money_is_test_money(home, anvil_path, first):
+    done = tour(home, anvil_path, "--calls", "20")
+    assert done.returncode == 0, done.stderr
+    assert "Who was paid?" in done.stdout
+    assert "Every unit is there." in done.stdout
+    assert "test money" in done.stderr
+    assert "Harbour Bank" in done.stdout
+
+
+def test_a_tour_without_anvil_says_what_to_do(tmp_path):
+    done = tour(tmp_path / "home", tmp_path / "no-anvil")
+    assert done.returncode == 3
+    assert "anvil" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_secret_of_any_party_is_in_a_log(first, home, anvil_path):
+    passwords = [path.read_text().strip() for path in home.rglob("keys/password")]
+    assert len(passwords) >= 9
+    logs = [path.read_text(errors="replace") for path in home.rglob("*.log")]
+    assert logs
+    assert not any(password in log for password in passwords for log in logs)
+
+
+def test_the_network_file_opens_the_same_network(first, home, anvil_path):
+    network = Network.load(home / "network.json")
+    assert dict(network.contracts) == first["contracts"]
+    with (
+        Node.open(Settings.load({"KOINON_ANVIL": str(anvil_path)}, home=home)) as node,
+        Chain.open(network, rpc_url=node.chain.rpc.url) as chain,
+    ):
+        assert chain.contract("Federation").call("total") >= 1

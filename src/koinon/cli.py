@@ -161,13 +161,14 @@ def up(session: Session) -> None:
     from koinon.node import Node  # noqa: PLC0415  (so that other commands start without it)
 
     with Node.open(session.settings) as node:
-        session.terminal.result(
-            {"rpc_url": node.rpc_url, "network": str(session.settings.network)},
-            lambda terminal: terminal.say(
-                f"The node answers at [bold]{node.rpc_url}[/bold]. Ctrl-C stops it."
-            ),
+        node.wait(
+            lambda: session.terminal.result(
+                {"rpc_url": node.rpc_url, "network": str(session.settings.network)},
+                lambda terminal: terminal.say(
+                    f"The node answers at [bold]{node.rpc_url}[/bold]. Ctrl-C stops it."
+                ),
+            )
         )
-        node.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,31 +3,38 @@
 
 from __future__ import annotations
 
+import fcntl
+import queue
 import signal
-import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Final, Self
 
+from koinon.chain.canonical import DEVNET_CHAIN_ID
 from koinon.chain.contract import Call
 from koinon.chain.deploy import deploy
 from koinon.chain.devnet import Devnet
 from koinon.chain.handle import Chain
-from koinon.chain.keyring import Keyring
+from koinon.chain.keyring import PASSWORD_VARIABLE, Keyring
 from koinon.chain.keys import Key
 from koinon.chain.network import Network
 from koinon.chain.rpc import Rpc, RpcError, redact
 from koinon.chain.sender import Sender
-from koinon.errors import SetupError, WrongNetwork
+from koinon.errors import BadInput, KeyFault, NodeUnavailable, SetupError, WrongNetwork
 from koinon.settings import Settings
 from koinon.store import BlockStore
 
 OPERATOR = "operator"
 ALLOWANCE_WEI = 100 * 10**18
-"""Test ETH the devnet gives each account that asks."""
+"""Test ETH a development chain gives each account that asks."""
 
 TEST_CHAINS = frozenset({1337, 31337, 84532, 421614, 11155111, 11155420})
 """Chain ids whose money is worth nothing (EIP-155 registry: local chains, Sepolia and its layer 2s)."""
+
+_LOOK_EVERY_S: Final = 1.0
 
 
 class Node:
@@ -44,28 +51,46 @@ class Node:
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """Start or attach to the devnet, or reach the chain the settings name, with Koinon's contracts on it.
+        """Start or attach to the devnet, or reach the chain the settings or ``network.json`` name, with
+        Koinon's contracts on it. Processes that open one data directory at once take turns.
 
         Raises
         ------
         SetupError
-            anvil is missing, a port is taken, or nobody can pay for the contracts.
+            anvil is missing, a port is taken, the data directory cannot be used, or nobody can pay for the
+            contracts.
         NodeUnavailable, WrongNetwork
             The chain does not answer, or is not the one that is expected.
+        KeyFault
+            The password does not open the operator's key.
+        BadInput
+            ``network.json`` is damaged.
         """
         settings.ensure_home()
-        if settings.rpc_url is not None:
-            operator = Keyring(settings.keys).open(OPERATOR)
-            return cls(settings, _reach(settings, settings.rpc_url, operator), operator)
-        devnet = Devnet(settings.devnet, settings.anvil)
-        url = devnet.start()
         try:
-            operator = Keyring(settings.keys, derivation="pbkdf2").open(OPERATOR)
-            chain = _prepare_devnet(settings, devnet, url, operator)
+            with _alone(settings):
+                return cls._open(settings)
+        except OSError as error:
+            raise SetupError(
+                f"{error.filename or settings.home} cannot be used ({error.strerror or error}).",
+                hint="Give the data directory to this user and free some space, or set KOINON_HOME.",
+                code="setup.home",
+            ) from error
+
+    @classmethod
+    def _open(cls, settings: Settings) -> Self:
+        known = _known(settings)
+        url = settings.rpc_url or _node_of(known, settings)
+        if url is not None:
+            return cls(settings, *_reach(settings, url, known))
+        operator = _operator(settings, test_money=True)
+        devnet = Devnet(settings.devnet, settings.anvil)
+        devnet.start()
+        try:
+            return cls(settings, _prepare_devnet(settings, devnet, known, operator), operator, devnet)
         except BaseException:
             devnet.stop()
             raise
-        return cls(settings, chain, operator, devnet)
 
     @property
     def rpc_url(self) -> str:
@@ -78,28 +103,47 @@ class Node:
         return BlockStore(self.settings.blocks)
 
     def fund(self, *addresses: str) -> None:
-        """Give accounts test ETH for gas, on the devnet only."""
-        if self._devnet is None:
+        """Give accounts that have little test ETH for gas; `SetupError` where ETH is not given away."""
+        poor = [address for address in addresses if self.chain.balance(address) < ALLOWANCE_WEI // 2]
+        if self._devnet is not None:
+            self.chain.sender(self._devnet.key(0)).send_all(
+                [Call(address, b"", value=ALLOWANCE_WEI) for address in poor]
+            )
+            return
+        if poor and not (self.chain.network.test_money and _is_local_test_node(self.chain.rpc)):
             raise SetupError(
-                "Only the development chain gives ETH away.",
-                hint="Send ETH to the account from one that has some.",
+                f"Only a development chain gives ETH away, and {', '.join(poor)} has little.",
+                hint="Send the account ETH from one that has some.",
                 code="setup.no_faucet",
             )
-        poor = [address for address in addresses if self.chain.balance(address) < ALLOWANCE_WEI // 2]
-        self.chain.sender(self._devnet.key(0)).send_all(
-            [Call(address, b"", value=ALLOWANCE_WEI) for address in poor]
-        )
+        for address in poor:
+            _give(self.chain.rpc, address)
 
-    def wait(self) -> None:
-        """Block until SIGINT or SIGTERM."""
-        stopped = threading.Event()
+    def wait(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Block until SIGINT or SIGTERM; ``ready`` is called once either is waited for.
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            stopped.set()
+        Where another process runs the development chain and ends, this one takes it over.
+
+        Raises
+        ------
+        ChainError
+            The development chain failed for good.
+        """
+        stopped: queue.SimpleQueue[int] = queue.SimpleQueue()  # the one queue a signal handler may put into
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            stopped.put(number)
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            stopped.wait()
+            ready()
+            while True:
+                try:
+                    stopped.get(timeout=_LOOK_EVERY_S)
+                except queue.Empty:
+                    self._look_after_devnet()
+                else:
+                    return
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -110,6 +154,24 @@ class Node:
         if self._devnet is not None:
             self._devnet.stop()
 
+    def _look_after_devnet(self) -> None:
+        if self._devnet is None:
+            return
+        if self._devnet.supervisor is not None:
+            if self._devnet.supervisor.failure is not None:
+                raise self._devnet.supervisor.failure
+            return
+        try:
+            self.chain.block_number()
+        except NodeUnavailable:
+            self._devnet.stop()
+            if self._devnet.start() != self.chain.rpc.url:
+                raise NodeUnavailable(
+                    "The process that ran the development chain ended, and its port is taken.",
+                    hint="Start again.",
+                    code="chain.devnet_moved",
+                ) from None
+
     def __enter__(self) -> Self:
         return self
 
@@ -119,19 +181,70 @@ class Node:
         self.close()
 
 
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One process at a time: two that open a new data directory at once would each make its key."""
+    with (settings.home / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _known(settings: Settings) -> Network | None:
-    return Network.load(settings.network) if settings.network.exists() else None
+    if not settings.network.exists():
+        return None
+    try:
+        return Network.load(settings.network)
+    except BadInput as fault:
+        raise BadInput(
+            f"{settings.network} is not a network description.",
+            hint="Move it away: for a development chain or a test network Koinon then writes it again.",
+            code=fault.code,
+        ) from fault
 
 
-def _prepare_devnet(settings: Settings, devnet: Devnet, url: str, operator: Key) -> Chain:
-    known = _known(settings)
+def _is_ours(settings: Settings) -> bool:
+    """Whether the network description is the data directory's own, and not one somebody handed us."""
+    return settings.network == settings.home / "network.json"
+
+
+def _node_of(known: Network | None, settings: Settings) -> str | None:
+    """Where a description that is in use says its node is; None for this data directory's own devnet."""
+    if known is None:
+        return None
+    if known.chain_id == DEVNET_CHAIN_ID and (_is_ours(settings) or settings.devnet.exists()):
+        return None
+    return known.rpc_url
+
+
+def _operator(settings: Settings, *, test_money: bool) -> Key:
+    ring = Keyring(settings.keys, derivation="pbkdf2" if test_money else "scrypt")
+    try:
+        return ring.open(OPERATOR)
+    except KeyFault as fault:
+        if fault.code != "key.password":
+            raise
+        raise KeyFault(
+            fault.message,
+            hint=f"Set {PASSWORD_VARIABLE} to the password it was made with; without one, leave it out.",
+            code=fault.code,
+        ) from None
+
+
+def _prepare_devnet(settings: Settings, devnet: Devnet, known: Network | None, operator: Key) -> Chain:
     if known is not None and known.genesis_hash != devnet.genesis_hash:
+        if not _is_ours(settings):
+            raise WrongNetwork(
+                f"{settings.network} describes another development chain than the one in {settings.devnet}.",
+                hint="Set KOINON_RPC_URL to that chain's node, or leave out the setting `network`.",
+                code="chain.genesis",
+            )
         known = None  # the devnet's folder was moved away: this is a new chain
-    rpc = Rpc(url)
+    rpc = Rpc(devnet.rpc_url)
     try:
         sender = Sender(rpc, devnet.key(0), chain_id=devnet.chain_id)
         network = deploy(rpc, sender, name="Koinon devnet", known=known)
-        network.save(settings.network)
+        if network != known:
+            network.save(settings.network)
         chain = Chain(network, rpc)
         if chain.balance(operator.address) < ALLOWANCE_WEI // 2:
             sender.send(Call(operator.address, b"", value=ALLOWANCE_WEI))
@@ -141,38 +254,76 @@ def _prepare_devnet(settings: Settings, devnet: Devnet, url: str, operator: Key)
     return chain
 
 
-def _reach(settings: Settings, url: str, operator: Key) -> Chain:
-    known = _known(settings)
-    if known is not None:
-        return Chain.open(known, rpc_url=url)
+def _reach(settings: Settings, url: str, known: Network | None) -> tuple[Chain, Key]:
     rpc = Rpc(url)
     try:
-        return Chain(_deploy_by_operator(settings, rpc, operator), rpc)
+        if known is None:
+            test_money = _has_test_money(settings, rpc)
+            operator = _operator(settings, test_money=test_money)
+            network = _deploy_by_operator(rpc, operator)
+        else:
+            _check_network(settings, known, rpc)
+            operator = _operator(settings, test_money=known.test_money)
+            network = replace(known, rpc_url=url)
+        if known is None or (network != known and _is_ours(settings)):
+            network.save(settings.network)
+        chain = Chain(network, rpc)
+        if network.test_money and chain.balance(operator.address) == 0 and _is_local_test_node(rpc):
+            _give(rpc, operator.address)
     except BaseException:
         rpc.close()
         raise
+    return chain, operator
 
 
-def _deploy_by_operator(settings: Settings, rpc: Rpc, operator: Key) -> Network:
-    chain_id = int(rpc.call("eth_chainId"), 16)
-    local = _is_local_test_node(rpc)
-    if not local and chain_id not in TEST_CHAINS:
+def _check_network(settings: Settings, known: Network, rpc: Rpc) -> None:
+    try:
+        known.verify(rpc)
+    except WrongNetwork as fault:
+        if fault.code not in ("chain.id", "chain.genesis", "chain.no_contract"):
+            raise
         raise WrongNetwork(
-            f"Chain {chain_id} has real money, and nobody has said which Koinon network on it to use.",
-            hint=f"Put that network's description at {settings.network}.",
-            code="chain.real_money",
-        )
+            fault.message,
+            hint=f"Set KOINON_RPC_URL to a node of {known.name}. To use this chain instead, set KOINON_HOME "
+            f"to another folder or move {settings.network} away.",
+            code=fault.code,
+        ) from None
+
+
+def _has_test_money(settings: Settings, rpc: Rpc) -> bool:
+    """True; raises WrongNetwork on a chain with real money, which must not be begun on by accident."""
+    chain_id = _chain_id(rpc)
+    if chain_id in TEST_CHAINS or _is_local_test_node(rpc):
+        return True
+    raise WrongNetwork(
+        f"Chain {chain_id} has real money, and nobody has said which Koinon network on it to use.",
+        hint=f"Put that network's description at {settings.network}.",
+        code="chain.real_money",
+    )
+
+
+def _deploy_by_operator(rpc: Rpc, operator: Key) -> Network:
+    chain_id = _chain_id(rpc)
     if int(rpc.call("eth_getBalance", operator.address, "latest"), 16) == 0:
-        if not local:
+        if not _is_local_test_node(rpc):
             raise SetupError(
                 f"{operator.address} has no ETH to put Koinon's contracts on chain {chain_id}.",
                 hint="Send it test ETH, or use the description of a network that exists already.",
                 code="setup.no_eth",
             )
-        rpc.call("anvil_setBalance", operator.address, hex(ALLOWANCE_WEI))
-    network = deploy(rpc, Sender(rpc, operator, chain_id=chain_id), name=f"chain {chain_id}", test_money=True)
-    network.save(settings.network)
-    return network
+        _give(rpc, operator.address)
+    return deploy(rpc, Sender(rpc, operator, chain_id=chain_id), name=f"chain {chain_id}", test_money=True)
+
+
+def _chain_id(rpc: Rpc) -> int:
+    answer = rpc.call("eth_chainId")
+    try:
+        return int(answer, 16)
+    except (TypeError, ValueError):
+        raise NodeUnavailable(
+            f"The node at {redact(rpc.url)} does not say which chain it runs.",
+            hint="Check the address of the node.",
+        ) from None
 
 
 def _is_local_test_node(rpc: Rpc) -> bool:
@@ -181,3 +332,9 @@ def _is_local_test_node(rpc: Rpc) -> bool:
         return str(rpc.call("web3_clientVersion")).lower().startswith("anvil")
     except RpcError:
         return False
+
+
+def _give(rpc: Rpc, address: str) -> None:
+    """Test ETH out of nothing, from an anvil."""
+    balance = int(rpc.call("eth_getBalance", address, "latest"), 16)
+    rpc.call("anvil_setBalance", address, hex(balance + ALLOWANCE_WEI))

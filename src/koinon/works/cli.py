@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``koinon works …``: publish a Work, look at one, collect what its till holds."""
+"""``koinon works …``: publish a Work, look at one, say who may build on it, collect what its till holds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
-import orjson
+from rich.markup import escape
 
-from koinon.errors import BadInput, NotFound
+from koinon.chain.address import checksum
+from koinon.errors import BadInput, IntegrityError, NotFound
 from koinon.terminal import Session, Terminal, json_option
-from koinon.works.api import Collection, Parent, ParentMode, Published, Works
+from koinon.works.api import Collection, ParentMode, Published, Works
+from koinon.works.arguments import read_parents, read_registration, read_share, read_shares
 from koinon.works.ground import Ground
-from koinon.works.json_fields import JsonFields
-from koinon.works.registration import Registration, read_card
-from koinon.works.shares import OWNER, WHOLE, parse_share
+from koinon.works.shares import OWNER, WHOLE
+from koinon.works.till import ETH
+
+_Value = TypeVar("_Value")
+_DAY_S = 86_400
 
 
 @click.group()
@@ -28,23 +33,40 @@ def group() -> None:
 @click.argument("card", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--share", "shares", multiple=True, metavar="ADDRESS=PERCENT", help="Who shares in its income.")
 @click.option("--parent", "parents", multiple=True, metavar="ID=PERCENT", help="A Work it was made from.")
-@click.option("--royalty", default=0, metavar="BPS", help="What a resale owes, in 1/10,000 of the price.")
+@click.option("--permission", "permissions", multiple=True, metavar="ID=HEX", help="What its owner signed.")
+@click.option(
+    "--royalty",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    metavar="BPS",
+    help="What a resale owes, in 1/10,000 of the price.",
+)
 @json_option
 @click.pass_obj
 def publish(
-    session: Session, card: Path, shares: tuple[str, ...], parents: tuple[str, ...], royalty: int
+    session: Session,
+    *,
+    card: Path,
+    shares: tuple[str, ...],
+    parents: tuple[str, ...],
+    permissions: tuple[str, ...],
+    royalty: int,
 ) -> None:
     """Publish the Work that CARD describes: JSON with name, description and card."""
     registration = read_registration(card)
+    payees = read_shares(shares)
+    made_from = read_parents(parents, permissions)
     with session.node() as node:
         published = _works(node).publish(
-            registration,
-            parents=[_parent(text) for text in parents],
-            shares=dict(parse_share(text) for text in shares) or None,
-            royalty_bps=royalty,
+            registration, parents=made_from, shares=payees or None, royalty_bps=royalty
         )
     session.terminal.result(
-        {"work_id": published.work_id, "till": published.till, "uri": published.uri},
+        {
+            "work_id": published.work_id,
+            "till": published.till,
+            "uri": published.uri,
+            "shares": published.shares.to_json(),
+        },
         lambda terminal: _show_published(terminal, registration.name, published),
     )
 
@@ -56,88 +78,135 @@ def publish(
 def show(session: Session, work_id: int) -> None:
     """Show a Work: what it is, whose, from what, who shares in it and what waits in its till."""
     with session.node() as node:
-        found = describe(_works(node), work_id)
-    session.terminal.result(found, lambda terminal: _show(terminal, found))
+        works = _works(node)
+        found = describe(works, work_id)
+        units = {ETH: ("ETH", 18), **_coin_unit(works)}
+    session.terminal.result(found, lambda terminal: _show(terminal, found, units))
 
 
 @group.command()
 @click.argument("work_ids", type=int, nargs=-1, required=True)
+@click.option("--token", metavar="ADDRESS", help='The token to collect, "ETH" for ETH; the coin by default.')
 @json_option
 @click.pass_obj
-def collect(session: Session, work_ids: tuple[int, ...]) -> None:
+def collect(session: Session, work_ids: tuple[int, ...], token: str | None) -> None:
     """Pay out Works and everything they were made from, each payee its part."""
+    wanted = None if token is None else ETH if token.upper() == "ETH" else checksum(token)
     with session.node() as node:
         works = _works(node)
-        found = {work_id: works.collect(work_id) for work_id in work_ids}
+        for work_id in work_ids:
+            works.owner_of(work_id)  # all exist, before any money moves
+        found = [works.collect(work_id, wanted) for work_id in dict.fromkeys(work_ids)]
         account = node.operator.address
+        units = {ETH: ("ETH", 18), **_coin_unit(works)}
     document = {
         "account": account,
-        "received": sum(collection.received(account) for collection in found.values()),
+        "received": sum(collection.received(account) for collection in found),
         "payouts": [
-            {"work_id": each.work_id, "payee": each.payee, "receiver": each.receiver, "amount": each.amount}
-            for collection in found.values()
+            {
+                "work_id": each.work_id,
+                "token": each.token,
+                "payee": each.payee,
+                "receiver": each.receiver,
+                "amount": each.amount,
+            }
+            for collection in found
             for each in collection.payouts
         ],
         "skipped": {
-            str(work_id): reason
-            for collection in found.values()
-            for work_id, reason in collection.skipped.items()
+            str(work_id): reason for collection in found for work_id, reason in collection.skipped.items()
         },
     }
-    session.terminal.result(document, lambda terminal: _show_collected(terminal, found))
+    session.terminal.result(document, lambda terminal: _show_collected(terminal, found, units))
 
 
 @group.command()
 @click.argument("work_id", type=int)
 @click.argument("mode", type=click.Choice([mode.name.lower() for mode in ParentMode]))
-@click.option("--minimum", default="0%", help="For open: the least share a child must promise.")
+@click.option("--minimum", metavar="PERCENT", help="For open: the least share a child must promise.")
+@json_option
 @click.pass_obj
-def parents(session: Session, work_id: int, mode: str, minimum: str) -> None:
+def parents(session: Session, work_id: int, mode: str, minimum: str | None) -> None:
     """Say who may make new Works from WORK_ID: signed (ask me), open, or closed."""
-    least = 0 if minimum in ("0", "0%") else int(parse_share(f"{OWNER}={minimum}")[1] * WHOLE)
+    rule = ParentMode[mode.upper()]
+    if minimum is not None and rule is not ParentMode.OPEN:
+        raise BadInput(
+            f"A minimum share means nothing where the rule is {mode}.",
+            hint="Leave out --minimum, or choose open.",
+            code="works.minimum",
+        )
+    least = 0 if minimum is None else read_share(minimum)
     with session.node() as node:
-        _works(node).set_parent_rule(work_id, ParentMode[mode.upper()], least)
-    session.terminal.say(f"Work {work_id} may now be a parent: {mode}.")
+        works = _works(node)
+        works.owner_of(work_id)
+        works.set_parent_rule(work_id, rule, least)
+    session.terminal.result(
+        {"work_id": work_id, "mode": mode, "minimum_share": least},
+        lambda terminal: terminal.say(
+            f"Work {work_id} may now be a parent: {mode}{f' from {_percent(least)} on' if least else ''}."
+        ),
+    )
 
 
-def read_registration(path: Path) -> Registration:
-    """Name, description and card from a JSON file; NotFound, BadInput."""
-    try:
-        content = orjson.loads(path.read_bytes())
-    except OSError:
-        raise NotFound(f"There is no card at {path}.", code="works.card") from None
-    except ValueError as error:
-        raise BadInput(f"{path.name} is not JSON: {error}.", code="works.card") from None
-    fields = JsonFields(content, "")
-    return Registration(
-        name=fields.text("name"),
-        description=fields.text("description"),
-        card=read_card(fields.child("card")),
-        image=fields.text("image", ""),
+@group.command()
+@click.argument("work_id", type=int)
+@click.argument("publisher")
+@click.argument("share", metavar="PERCENT")
+@click.option("--days", type=click.IntRange(1, 3_650), default=30, show_default=True, help="How long.")
+@json_option
+@click.pass_obj
+def permit(session: Session, work_id: int, publisher: str, share: str, days: int) -> None:
+    """Let PUBLISHER make new Works from WORK_ID that pay it PERCENT of their income."""
+    least, account = read_share(share), checksum(publisher)
+    with session.node() as node:
+        works = _works(node)
+        deadline = node.chain.timestamp() + days * _DAY_S
+        signed = works.permission(work_id, account, least, deadline)
+    document = {
+        "work_id": work_id,
+        "publisher": account,
+        "minimum_share": least,
+        "deadline": deadline,
+        "permission": "0x" + signed.hex(),
+    }
+    session.terminal.result(
+        document,
+        lambda terminal: terminal.say(
+            f"{account} may publish with\n"
+            f"  --parent {work_id}={escape(share)} --permission {work_id}=0x{signed.hex()}"
+        ),
     )
 
 
 def describe(works: Works, work_id: int) -> dict[str, Any]:
-    """Everything a person would ask about a Work, as plain JSON; parts not known here are None."""
+    """Everything a person would ask about a Work, as plain JSON.
+
+    What is not known here is None, with the reason in ``faults``. Shares in 1e-9, balances in the token's
+    smallest unit.
+    """
     owner, till = works.owner_of(work_id), works.till_of(work_id)
-    try:
-        file: dict[str, Any] | None = works.registration_of(work_id).registration.to_json()
-    except (NotFound, BadInput):
-        file = None
-    try:
-        shares: dict[str, int] | None = works.shares_of(work_id).to_json()
-    except NotFound:
-        shares = None
+    faults: dict[str, str] = {}
+
+    def known(part: str, read: Callable[[int], _Value]) -> _Value | None:
+        try:
+            return read(work_id)
+        except (NotFound, BadInput, IntegrityError) as fault:
+            faults[part] = fault.message
+            return None
+
+    file, table = known("registration", works.registration_of), known("shares", works.shares_of)
     return {
         "work_id": work_id,
         "owner": owner,
         "till": till,
-        "registration": file,
+        "registration": None if file is None else file.registration.to_json(),
+        "signer": None if file is None else file.signer,
         "parents": [
             {"work_id": parent, "minimum_share": share} for parent, share in works.parents_of(work_id)
         ],
-        "shares": shares,
+        "shares": None if table is None else table.to_json(),
         "balances": works.balances(work_id),
+        "faults": faults,
     }
 
 
@@ -145,50 +214,66 @@ def _works(node: Ground) -> Works:
     return Works(node.chain, node.store, node.operator)
 
 
-def _parent(text: str) -> Parent:
-    work, _, share = text.partition("=")
-    if not work.strip().isdecimal():
-        raise BadInput(
-            f"{text!r} is not a parent.", hint="Write ID=PERCENT, such as 7=20%.", code="works.parent"
-        )
-    return Parent(int(work), int(parse_share(f"{OWNER}={share}")[1] * WHOLE))
-
-
 def _percent(share: int) -> str:
     return f"{float(Fraction(share, WHOLE)):.4%}"
 
 
-def _show_published(terminal: Terminal, name: str, published: Published) -> None:
-    terminal.say(f"[bold]{name}[/bold] is Work {published.work_id}.")
-    terminal.say(f"  Whatever is paid to its till, {published.till}, is shared among:")
-    for payee, share in published.shares.items():
+def _coin_unit(works: Works) -> dict[str, tuple[str, int]]:
+    """The coin's address → its symbol and decimals."""
+    coin = works.chain.coin
+    return {coin.address: (_line(coin.call("symbol")), int(coin.call("decimals")))}
+
+
+def _amount(token: str, amount: int, units: dict[str, tuple[str, int]]) -> str:
+    symbol, decimals = units.get(token, (f"units of {token}", 0))
+    whole, part = divmod(amount, 10**decimals)
+    decimal = str(part).rjust(decimals, "0").rstrip("0") if part else ""
+    return f"{whole}{'.' if decimal else ''}{decimal} {symbol}"
+
+
+def _line(text: str) -> str:
+    """A stranger's words as one harmless line: no markup, no control characters."""
+    return escape("".join(sign if sign.isprintable() else " " for sign in text))
+
+
+def _show_shares(terminal: Terminal, shares: dict[str, int]) -> None:
+    for payee, share in shares.items():
         terminal.say(f"  {_percent(share):>10}  {'its owner' if payee == OWNER else payee}")
 
 
-def _show(terminal: Terminal, found: dict[str, Any]) -> None:
+def _show_published(terminal: Terminal, name: str, published: Published) -> None:
+    terminal.say(f"[bold]{_line(name)}[/bold] is Work {published.work_id}.")
+    terminal.say(f"  Whatever is paid to its till, {published.till}, is shared among:")
+    _show_shares(terminal, published.shares.to_json())
+
+
+def _show(terminal: Terminal, found: dict[str, Any], units: dict[str, tuple[str, int]]) -> None:
     file = found["registration"]
-    terminal.say(f"[bold]Work {found['work_id']}[/bold] {file['name'] if file else '(its file is not here)'}")
+    terminal.say(f"[bold]Work {found['work_id']}[/bold] {_line(file['name']) if file else ''}".rstrip())
     if file:
-        terminal.say(f"  {file['description']}")
+        terminal.say(f"  {_line(file['description'])}")
     terminal.say(f"  owner {found['owner']}\n  till  {found['till']}")
     for parent in found["parents"]:
-        terminal.say(f"  made from Work {parent['work_id']}")
-    for payee, share in (found["shares"] or {}).items():
-        terminal.say(f"  {_percent(share):>10}  {'its owner' if payee == OWNER else payee}")
+        terminal.say(f"  made from Work {parent['work_id']}, which gets {_percent(parent['minimum_share'])}")
+    _show_shares(terminal, found["shares"] or {})
     for token, amount in found["balances"].items():
-        terminal.say(f"  {amount} waiting in {'ETH (wei)' if token == OWNER else token}")
+        terminal.say(f"  {_amount(token, amount, units)} waiting")
+    for fault in dict.fromkeys(found["faults"].values()):
+        terminal.note(f"[yellow]{_line(fault)}[/yellow]")
 
 
-def _show_collected(terminal: Terminal, found: dict[int, Collection]) -> None:
+def _show_collected(
+    terminal: Terminal, found: Sequence[Collection], units: dict[str, tuple[str, int]]
+) -> None:
     rows = [
-        (each.work_id, each.receiver, each.amount)
-        for collection in found.values()
+        (each.work_id, each.receiver, _amount(each.token, each.amount, units))
+        for collection in found
         for each in collection.payouts
     ]
-    if not rows:
-        terminal.say("Nothing was due.")
-    else:
+    if rows:
         terminal.table("Paid out", ["from Work", "to", "amount"], rows, right=[0, 2])
-    for collection in found.values():
+    else:
+        terminal.say("Nothing was due.")
+    for collection in found:
         for work_id, reason in collection.skipped.items():
-            terminal.note(f"[yellow]Work {work_id} was passed over: {reason}[/yellow]")
+            terminal.note(f"[yellow]Work {work_id} was passed over: {_line(reason)}[/yellow]")

@@ -57,6 +57,7 @@ class Terminal:
         """A line for people (rich markup); silent with ``--json``."""
         if not self.json_output:
             self.stdout.print(text)
+            self.stdout.file.flush()  # a service's first line is read while it runs
 
     def note(self, text: str) -> None:
         """A line beside the result, on stderr; silent with ``--json``."""

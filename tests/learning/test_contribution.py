@@ -66,6 +66,26 @@ def test_only_participants_are_paid_and_equal_worthlessness_is_shared_equally():
             to_shares(np.array(values), members, pool)
 
 
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 100)), min_size=1, max_size=8),
+    st.integers(800, WHOLE),
+)
+def test_promised_shares_are_kept_and_the_rest_stays_in_proportion(owners, pool):
+    values = np.array([value for value, _ in owners])
+    minimums = {index: least for index, (_, least) in enumerate(owners)}
+    shares = to_shares(values, range(len(owners)), pool, minimums)
+    assert sum(shares.values()) == pool
+    assert all(shares[index] >= max(1, least) for index, least in minimums.items())
+    plain = to_shares(values, range(len(owners)), pool)
+    if all(plain[index] >= least for index, least in minimums.items()):
+        assert shares == plain
+
+
+def test_promises_beyond_the_pool_are_refused():
+    with pytest.raises(BadInput):
+        to_shares(np.array([1.0, 1.0]), [0, 1], 100, {0: 60, 1: 60})
+
+
 def test_more_than_ten_owners_are_refused():
     with pytest.raises(BadInput, match="at most 10"):
         subset_values(range(11), lambda _: 0.0, 0.0)

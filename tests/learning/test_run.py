@@ -33,7 +33,7 @@ def test_a_round_is_the_aggregate_of_its_updates_and_is_signed():
         index: payload_digest(CODECS["float32"].encode(change)) for index, change in enumerate(changes)
     }
     assert message.updates == updates_digest(digests)
-    assert set(digests.values()) <= closed.blobs.keys()
+    assert {index: payload_digest(data) for index, data in closed.updates.items()} == digests
 
 
 def test_the_run_ends_after_the_planned_rounds():
@@ -158,12 +158,52 @@ def test_a_joining_that_does_not_fit_is_refused(changes, code):
 
 def test_uninvited_and_late_owners_are_refused():
     found = recipe()
-    run = Run(found, 1, key("opener"), DOMAIN, expected=2, allowed=frozenset({key("owner 0").address}))
+    run = Run(found, 1, key("opener"), DOMAIN, expected=2, allowed=[key("owner 0").address])
     with pytest.raises(BadInput, match="not invited"):
         run.join(joining(found, key("owner 1")))
     begun, _ = started()
     with pytest.raises(BadInput, match="begun without you"):
         begun.join(joining(begun.recipe, key("latecomer")))
+
+
+def test_invited_owners_are_numbered_as_they_were_invited():
+    found, roles = recipe(), ("owner 2", "owner 0", "owner 1")
+    invited = [key(role).address for role in sorted(roles)]
+    run = Run(found, 1, key("opener"), DOMAIN, expected=3, allowed=invited)
+    for role in roles:
+        run.join(joining(found, key(role)))
+    assert [member.address for member in run.settle()] == invited
+    assert [member.index for member in run.settle()] == [0, 1, 2]
+
+
+def test_nobody_joins_once_the_members_are_settled():
+    found = recipe()
+    run = Run(found, 1, key("opener"), DOMAIN, expected=3)
+    run.join(joining(found, key("owner 0")))
+    run.settle()
+    with pytest.raises(BadInput, match="begun without you"):
+        run.join(joining(found, key("owner 1")))
+
+
+def test_promises_must_fit_the_owners_share_and_works_differ():
+    found = recipe(owners_share=500_000_000)
+    run = Run(found, 1, key("opener"), DOMAIN, expected=3)
+    run.join(joining(found, key("owner 0"), minimum_share=300_000_000, work_id=7))
+    with pytest.raises(BadInput, match="minimum share"):
+        run.join(joining(found, key("owner 1"), minimum_share=200_000_001))
+    with pytest.raises(BadInput, match="takes part already"):
+        run.join(joining(found, key("owner 1"), work_id=7))
+
+
+def test_a_refusal_of_the_callers_own_check_stands():
+    def refuse(_):
+        raise BadInput("Not you.")
+
+    found = recipe()
+    run = Run(found, 1, key("opener"), DOMAIN, expected=3, check=refuse)
+    with pytest.raises(BadInput, match="Not you"):
+        run.join(joining(found, key("owner 0")))
+    assert not run.members
 
 
 def test_statistics_become_the_common_scaling():

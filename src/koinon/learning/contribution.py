@@ -183,7 +183,9 @@ def shapley(values: Values, players: int) -> Values:
     return result
 
 
-def to_shares(values: Values, participants: Sequence[int], pool: int) -> dict[int, int]:
+def to_shares(
+    values: Values, participants: Sequence[int], pool: int, minimums: Mapping[int, int] | None = None
+) -> dict[int, int]:
     """Divide a pool by value: negatives earn nothing but the one unit that keeps them in the lineage.
 
     Parameters
@@ -192,8 +194,9 @@ def to_shares(values: Values, participants: Sequence[int], pool: int) -> dict[in
     participants : sequence of int
         Owner indices that took part in a round; only they are paid.
     pool : int
-        What is divided, in 1e-9; the shares add up to it exactly (largest remainders first, then lower
-        index).
+        What is divided, in 1e-9; the shares add up to it exactly (largest remainders first).
+    minimums : mapping of int to int, optional
+        The least share an owner was promised, in 1e-9; it is taken from the others in proportion.
 
     Raises
     ------
@@ -201,21 +204,36 @@ def to_shares(values: Values, participants: Sequence[int], pool: int) -> dict[in
         Nobody took part, or the pool has fewer units than participants.
     """
     members = sorted(participants)
-    if not members or pool < len(members):
+    least = {member: max(1, (minimums or {}).get(member, 0)) for member in members}
+    if not members or pool < sum(least.values()):
         raise BadInput("There is nobody to pay, or too little to divide.", code="learning.pool")
-    positive = np.maximum(values[members], 0.0)
-    if not np.isfinite(positive).all():
+    weights = {member: max(float(values[member]), 0.0) for member in members}
+    if not all(np.isfinite(values[members])):
         raise BadInput("A contribution is not a finite number.", code="learning.contribution")
-    if positive.sum() <= 0:
-        positive = np.ones(len(members))
-    spare = pool - len(members)
-    exact = positive / positive.sum() * spare
-    whole = np.floor(exact).astype(np.int64)
-    missing = spare - int(whole.sum())
-    order = np.argsort(-(exact - whole), kind="stable")
-    for index in range(missing):
-        whole[order[index % len(members)]] += 1
-    return {member: int(whole[index]) + 1 for index, member in enumerate(members)}
+    if not any(weights.values()):
+        weights = dict.fromkeys(members, 1.0)
+    shares: dict[int, int] = {}
+    while True:
+        free = [member for member in members if member not in shares]
+        exact = _in_proportion({member: weights[member] for member in free}, pool - sum(shares.values()))
+        short = [member for member in free if exact[member] < least[member]]
+        if not short:
+            return {member: (shares | exact)[member] for member in members}
+        shares |= {member: least[member] for member in short}
+
+
+def _in_proportion(weights: Mapping[int, float], pool: int) -> dict[int, int]:
+    """Largest remainders; without any weight, equal parts. Nothing for nobody."""
+    total = sum(weights.values())
+    exact = {
+        member: pool * (weight / total if total else 1 / len(weights)) for member, weight in weights.items()
+    }
+    whole = {member: int(part) for member, part in exact.items()}
+    order = sorted(weights, key=lambda member: (whole[member] - exact[member], member))
+    missing = pool - sum(whole.values())
+    for place in range(abs(missing) if order else 0):
+        whole[order[place % len(order)]] += 1 if missing > 0 else -1
+    return whole
 
 
 def half_l1(first: Sequence[float] | Values, second: Sequence[float] | Values) -> float:

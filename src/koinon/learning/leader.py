@@ -11,7 +11,7 @@ import asyncio
 import queue
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from koinon.chain.eip712 import Domain
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, KoinonError, NotFound, PeerError, SetupError
 from koinon.learning.certificates import create_certificate
-from koinon.learning.messages import Offer, Start
+from koinon.learning.messages import Joining, Offer, Start
 from koinon.learning.recipe import Recipe
 from koinon.learning.run import ClosedRound, Member, Run
 
@@ -87,13 +87,14 @@ class Leader:
         run_id: int,
         domain: Domain,
         expected: int,
-        allowed: frozenset[str] | None = None,
+        allowed: Sequence[str] | None = None,
+        check: Callable[[Joining], None] = lambda _: None,
         host: str = "127.0.0.1",
         port: int = 0,
         join_deadline_s: float = 60.0,
         alone_deadline_s: float = 60.0,
     ) -> None:
-        self.run = Run(recipe, run_id, key, domain, expected=expected, allowed=allowed)
+        self.run = Run(recipe, run_id, key, domain, expected=expected, allowed=allowed, check=check)
         self._key, self._domain = key, domain
         self._join_deadline_s, self._alone_deadline_s = join_deadline_s, alone_deadline_s
         certificate = create_certificate(folder)
@@ -226,7 +227,7 @@ class Leader:
         self._cancel_timer()
         if not self._announced_full:
             self._announced_full = True
-            self._events.put(Full(tuple(self.run.members.values())))
+            self._events.put(Full(self.run.settle()))
 
     def _begin(self) -> None:
         if self.run.current is None:
@@ -247,7 +248,11 @@ class Leader:
 
     def _leave(self, owner: str) -> None:
         self.run.left.add(owner)
-        if self.run.current is not None and not self.run.finished and self.run.complete:
+        if owner not in self.run.members and self.run.current is None:
+            self.run.expected -= 1
+            if self.run.full:
+                self._announce_full()
+        elif self.run.current is not None and not self.run.finished and self.run.complete:
             self._close_round()
         elif self.run.finished:
             self._finish_if_all_showed()
@@ -316,7 +321,12 @@ class Leader:
         scaling = self.run.scaling
         if scaling is None:
             raise SetupError("The run started without a scaling.", code="learning.scaling")
-        start = Start(self.run.run_id, member.address, member.index, orjson.dumps(scaling.to_dict()).decode())
+        start = Start(
+            self.run.run_id,
+            member.address,
+            self.run.members[member.address].index,
+            orjson.dumps(scaling.to_dict()).decode(),
+        )
         return start.pack(self._key, self._domain, self.run.current.frame)
 
     async def _update(self, frame: bytes) -> bytes:

@@ -28,8 +28,8 @@ class Recipe:
 
     Attributes
     ----------
-    columns, label, classes
-        Feature columns in order, what is predicted, and how many classes there are.
+    columns, label, classes, class_names
+        Feature columns in order, what is predicted, how many classes there are, and what they are called.
     hidden, activation
         The perceptron's hidden layers.
     rounds, epochs, batch, learning_rate, weight_decay, seed
@@ -50,6 +50,7 @@ class Recipe:
     columns: tuple[str, ...]
     label: str
     classes: int = 2
+    class_names: tuple[str, ...] = ()
     hidden: tuple[int, ...] = (16,)
     activation: str = "relu"
     rounds: int = 15
@@ -71,7 +72,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.signed_log:
             object.__setattr__(self, "signed_log", (False,) * len(self.columns))
+        if not self.class_names:
+            object.__setattr__(self, "class_names", tuple(str(index) for index in range(self.classes)))
         problems = [
+            (len(self.class_names) != self.classes, "every class needs one name"),
             (
                 not self.columns or len(set(self.columns)) != len(self.columns),
                 "its columns are missing or repeated",
@@ -132,7 +136,7 @@ class Recipe:
             if unknown:
                 raise BadInput(f"A recipe has no '{min(unknown)}'.", code="learning.recipe")
             scaling = found.pop("scaling", None)
-            for name in ("columns", "hidden", "signed_log"):
+            for name in ("columns", "class_names", "hidden", "signed_log"):
                 if name in found:
                     found[name] = tuple(found[name])
             return cls(**found, scaling=None if scaling is None else Scaling.from_dict(scaling))
@@ -161,6 +165,7 @@ def credit_recipe(*, seed: int = 1, **changes: Any) -> Recipe:
         name="Default risk of card holders",
         columns=CREDIT_COLUMNS,
         label="default",
+        class_names=("pays", "defaults"),
         seed=seed,
         signed_log=_MONEY,
         scaling=Scaling(_MONEY, tuple(center), tuple(scale)),

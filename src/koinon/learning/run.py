@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -42,12 +42,12 @@ class Member:
 
 @dataclass(frozen=True)
 class ClosedRound:
-    """A finished round as the chain records it, with its blobs by digest."""
+    """A finished round as the chain records it, with the encoded updates by owner index."""
 
     number: int
     model: GlobalModel
     frame: bytes = field(repr=False)
-    blobs: Mapping[bytes, bytes] = field(repr=False)
+    updates: Mapping[int, bytes] = field(repr=False)
     missing: tuple[str, ...] = ()
 
 
@@ -58,8 +58,10 @@ class Run:
     ----------
     expected : int
         How many owners the opener waits for.
-    allowed : frozenset of str, optional
-        Addresses that may join; anybody when not given.
+    allowed : sequence of str, optional
+        Addresses that may join, numbered in this order; anybody in order of arrival when not given.
+    check : callable
+        Raises where a request to join cannot be accepted (the chain says otherwise, say).
     """
 
     def __init__(
@@ -70,7 +72,8 @@ class Run:
         domain: Domain,
         *,
         expected: int,
-        allowed: frozenset[str] | None = None,
+        allowed: Sequence[str] | None = None,
+        check: Callable[[Joining], None] = lambda _: None,
     ) -> None:
         if not recipe.minimum_owners <= expected <= MAXIMUM_OWNERS:
             raise BadInput(
@@ -79,10 +82,12 @@ class Run:
             )
         self.recipe, self.run_id, self.domain = recipe, run_id, domain
         self.expected, self.allowed = expected, allowed
+        self._check = check
         self._key = key
         self._codec = CODECS[recipe.codec]
         self._rule = AGGREGATIONS[recipe.aggregation]
         self.members: dict[str, Member] = {}
+        self.settled = False
         self.left: set[str] = set()
         self.rounds: list[Round] = []
         self.alone: dict[int, Vector] = {}
@@ -113,7 +118,7 @@ class Run:
             raise BadInput(f"{joining.owner} has joined already.", code="learning.joined_twice")
         if self.allowed is not None and joining.owner not in self.allowed:
             raise BadInput(f"{joining.owner} was not invited to this run.", code="learning.not_invited")
-        if self.current is not None or self.full:
+        if self.settled or self.full:
             raise BadInput("The run has begun without you.", hint="Join the next one.", code="learning.begun")
         if joining.recipe != self.recipe.digest:
             raise BadInput("You agreed to another recipe than this run's.", code="learning.other_recipe")
@@ -136,9 +141,33 @@ class Run:
             statistics = Statistics.from_dict(content, len(self.recipe.columns))
             if statistics.rows != joining.examples:
                 raise BadInput("The statistics count other rows than the owner.", code="learning.statistics")
+        self._check_promises(joining)
+        self._check(joining)
         member = Member(len(self.members), joining, statistics)
         self.members[joining.owner] = member
         return member
+
+    def _check_promises(self, joining: Joining) -> None:
+        others = [member.joining for member in self.members.values()]
+        if joining.work_id and joining.work_id in [other.work_id for other in others]:
+            raise BadInput(f"Work {joining.work_id} takes part already.", code="learning.joined_twice")
+        promised = sum(max(1, one.minimum_share) for one in (*others, joining))
+        if joining.minimum_share < 0 or promised > self.recipe.owners_share:
+            raise BadInput(
+                f"A minimum share of {joining.minimum_share / 1e9:.4%} is more than is left for the owners.",
+                hint="Ask for less.",
+                code="learning.minimum_share",
+            )
+
+    def settle(self) -> tuple[Member, ...]:
+        """Nobody joins any more; the members in their final order."""
+        if not self.settled and self.allowed is not None:
+            order = [owner for owner in self.allowed if owner in self.members]
+            self.members = {
+                owner: replace(self.members[owner], index=index) for index, owner in enumerate(order)
+            }
+        self.settled = True
+        return tuple(self.members.values())
 
     def start(self) -> ClosedRound:
         """Fix members and scaling; the answer everybody waits for is the initial model ("round 0").
@@ -148,6 +177,7 @@ class Run:
         PeerError
             Too few joined.
         """
+        self.settle()
         if len(self.members) < self.recipe.minimum_owners:
             raise PeerError(
                 f"Only {len(self.members)} of {self.expected} owners joined, "
@@ -229,9 +259,9 @@ class Run:
         aggregated = self._rule.aggregate(self.vector, list(updates.values()))
         self.rounds.append(Round(self.vector, updates))
         self.vector = aggregated
-        blobs = {index: (entry[0], entry[1]) for index, entry in self._updates.items()}
+        received = {index: (entry[0], entry[1]) for index, entry in self._updates.items()}
         self._updates = {}
-        return self._close(number, blobs, missing)
+        return self._close(number, received, missing)
 
     def receive_alone(self, frame: bytes) -> Member:
         """The model an owner made alone, to be measured."""
@@ -250,21 +280,20 @@ class Run:
         return self._codec.limit(self.recipe.model.size) + (1 << 16) + 64 * len(self.recipe.columns)
 
     def _close(
-        self, number: int, blobs: Mapping[int, tuple[bytes, bytes]], missing: tuple[str, ...]
+        self, number: int, received: Mapping[int, tuple[bytes, bytes]], missing: tuple[str, ...]
     ) -> ClosedRound:
         payload = self._codec.encode(self.vector)
         model = GlobalModel(
             self.run_id,
             number,
             payload_digest(payload),
-            updates_digest({index: entry[0] for index, entry in blobs.items()}),
-            sum(1 << index for index in blobs),
+            updates_digest({index: entry[0] for index, entry in received.items()}),
+            sum(1 << index for index in received),
             number >= self.recipe.rounds,
         )
-        stored = dict(blobs.values()) | {model.model: payload}
-        self.current = ClosedRound(
-            number, model, model.pack(self._key, self.domain, payload), stored, missing
-        )
+        updates = {index: entry[1] for index, entry in sorted(received.items())}
+        frame = model.pack(self._key, self.domain, payload)
+        self.current = ClosedRound(number, model, frame, updates, missing)
         self.finished = model.last
         return self.current
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,14 @@ class Table:
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
+
+    @property
+    def digest(self) -> bytes:
+        """sha256 over column names, shape, features (float32) and labels (int64), little endian."""
+        state = hashlib.sha256("\n".join((*self.columns, str(self.features.shape))).encode())
+        state.update(np.ascontiguousarray(self.features, dtype="<f4").tobytes())
+        state.update(np.ascontiguousarray(self.labels, dtype="<i8").tobytes())
+        return state.digest()
 
     def take(self, rows: NDArray[np.int64]) -> Table:
         """The table of these rows only."""

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A finished model as a file: recipe, scaling and parameters, ready to answer for raw rows."""
+"""A finished model as a file: recipe, scaling and parameters, ready to answer for raw rows.
+
+The file is a NumPy ``.npz`` in the format ``koinon.mlp/1`` that services serve (names, scaling and layers as
+plain arrays), with the recipe's JSON beside them.
+"""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from koinon.chain.keys import write_private
@@ -19,8 +24,10 @@ from koinon.learning.recipe import Recipe
 from koinon.learning.scaling import Scaling
 from koinon.learning.tables import Features
 
+FORMAT: Final = "koinon.mlp/1"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class TrainedModel:
     """Scores raw rows; columns as in ``recipe.columns``."""
 
@@ -32,7 +39,7 @@ class TrainedModel:
         """Probability of class 1, shape (rows,), for two classes; else (rows, classes)."""
         return self.recipe.model.probabilities(self.vector, self.scaling.apply(features))
 
-    def score(self, row: dict[str, float]) -> float:
+    def score(self, row: Mapping[str, float]) -> float:
         """Probability of class 1 for one row given by column name.
 
         Raises
@@ -57,14 +64,21 @@ class TrainedModel:
         return float(self.predict(values)[0])
 
     def to_bytes(self) -> bytes:
-        """The file's content (npz: ``recipe``, ``scaling`` as JSON bytes, ``vector``)."""
+        """The file's content."""
+        arrays: dict[str, Any] = {
+            "format": np.array(FORMAT),
+            "features": np.array(self.recipe.columns),
+            "signed_log": np.array(self.scaling.signed_log),
+            "center": np.array(self.scaling.center),
+            "scale": np.array(self.scaling.scale),
+            "activation": np.array(self.recipe.activation),
+            "classes": np.array(self.recipe.class_names),
+            "recipe": np.frombuffer(self.recipe.to_json(), dtype=np.uint8),
+        }
+        for number, (weights, biases) in enumerate(self.recipe.model.layers(self.vector), 1):
+            arrays |= {f"w{number}": weights, f"b{number}": biases}
         file = io.BytesIO()
-        np.savez(
-            file,
-            recipe=np.frombuffer(self.recipe.to_json(), dtype=np.uint8),
-            scaling=np.frombuffer(orjson.dumps(self.scaling.to_dict()), dtype=np.uint8),
-            vector=self.vector,
-        )
+        np.savez(file, **arrays)
         return file.getvalue()
 
     def save(self, path: Path) -> None:
@@ -77,10 +91,19 @@ class TrainedModel:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 recipe = Recipe.from_json(arrays["recipe"].tobytes())
-                scaling = Scaling.from_dict(orjson.loads(arrays["scaling"].tobytes()))
-                vector = arrays["vector"].astype(np.float32)
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+                scaling = Scaling(
+                    tuple(arrays["signed_log"].tolist()),
+                    tuple(arrays["center"].tolist()),
+                    tuple(arrays["scale"].tolist()),
+                )
+                parts = [
+                    arrays[f"{kind}{number}"].astype(np.float32).ravel()
+                    for number in range(1, len(recipe.hidden) + 2)
+                    for kind in "wb"
+                ]
+        except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise BadInput("This is not a model's file.", code="learning.model_file") from error
+        vector = np.concatenate(parts)
         if vector.shape != (recipe.model.size,) or not np.isfinite(vector).all():
             raise BadInput("The file's parameters do not fit its recipe.", code="learning.model_file")
         return cls(recipe, scaling, vector)

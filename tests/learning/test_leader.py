@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ NETWORK = Network(31337, "0x" + "AB" * 20, "0x" + "cd" * 20)
 DOMAIN = federation_domain(NETWORK.chain_id, NETWORK.federation)
 
 
-def leader(folder, found, expected=3, **options):
-    return Leader(found, OPENER, folder, run_id=1, domain=DOMAIN, expected=expected, **options)
+def leader(folder, found, expected=3, domain=DOMAIN, **options):
+    return Leader(found, OPENER, folder, run_id=1, domain=domain, expected=expected, **options)
 
 
 def line(url, **options):
@@ -265,11 +265,6 @@ def spawn(folder: Path, url: str, index: int, **changes) -> subprocess.Popen:
     owner_key.save(folder / "key.json", "secret words", derivation="pbkdf2")
     (folder / "password").write_text("secret words\n")
     table(60, index).save(folder / "table.npz")
-    (folder / "network.json").write_bytes(
-        orjson.dumps(
-            {"chain_id": 31337, "contracts": {"Federation": NETWORK.federation, "Works": NETWORK.works}}
-        )
-    )
     fields = {
         "leader": url,
         "opener": OPENER.address,
@@ -278,7 +273,6 @@ def spawn(folder: Path, url: str, index: int, **changes) -> subprocess.Popen:
         "keystore": str(folder / "key.json"),
         "data_dir": str(folder / "data"),
         "password_file": str(folder / "password"),
-        "network": str(folder / "network.json"),
         **changes,
     }
     OwnerConfig(**fields).save(folder / "owner.json")
@@ -293,8 +287,10 @@ def spawn(folder: Path, url: str, index: int, **changes) -> subprocess.Popen:
 @pytest.mark.e2e
 def test_an_owner_killed_mid_round_does_not_stop_the_others(tmp_path):
     found = recipe(rounds=4, round_deadline_s=3.0)
-    with leader(tmp_path / "leader", found) as serving:
-        running = [spawn(tmp_path / f"owner{index}", serving.url, index) for index in range(3)]
+    with leader(tmp_path / "leader", found, domain=federation_domain(0)) as serving, ExitStack() as stack:
+        running = [
+            stack.enter_context(spawn(tmp_path / f"owner{index}", serving.url, index)) for index in range(3)
+        ]
         stopped = ""
         closed = []
         for event in serving.events():

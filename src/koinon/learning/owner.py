@@ -31,6 +31,7 @@ from koinon.learning.messages import (
     GlobalModel,
     Joining,
     LocalUpdate,
+    Offer,
     Start,
     federation_domain,
     payload_digest,
@@ -62,8 +63,12 @@ class OwnerConfig:
         Where the final model and the result are kept.
     network
         A network description's file; empty for runs without a chain.
+    label
+        The table's label column.
     work_id
-        The owner's dataset Work (needed with a network).
+        The owner's dataset Work; with a network and 0, it is published on first use.
+    name
+        What that Work is called.
     minimum_share
         The least share of the model's income this owner agrees to, in 1e-9.
     share_alone
@@ -78,7 +83,9 @@ class OwnerConfig:
     data_dir: str
     password_file: str = ""
     network: str = ""
+    label: str = "labels"
     work_id: int = 0
+    name: str = "Data set"
     minimum_share: int = 0
     share_alone: bool = True
 
@@ -173,17 +180,20 @@ class Owner:
         work_id: int = 0,
         minimum_share: int = 0,
         share_alone: bool = True,
+        check_offer: Callable[[Offer], None] = lambda _: None,
         now: Callable[[], float] = time.time,
         report: Report = lambda _: None,
     ) -> None:
         self._key, self._table, self._transport, self._network = key, table, transport, network
         self._opener, self._work_id, self._minimum_share = opener, work_id, minimum_share
         self._share_alone, self._now, self._report = share_alone, now, report
+        self._check_offer = check_offer
         self._domain = federation_domain(network.chain_id, network.federation)
 
     def take_part(self) -> Taught:
         """Join, train round after round, and show the model made alone if allowed."""
         offer, recipe = self._transport.offer()
+        self._check_offer(offer)
         self._check(recipe)
         start, first = self._join(offer.run_id, recipe)
         scaling = Scaling.from_dict(orjson.loads(start.scaling))
@@ -299,10 +309,14 @@ class Owner:
 
 def run_owner(config: OwnerConfig, report: Report) -> Taught:
     """Everything an owner's process does, from its config to the saved model."""
-    table = _read_own_table(Path(config.table))
+    table = read_table(Path(config.table), config.label)
     key, network = config.key(), Network.load(config.network)
     opener = checksum(config.opener)
     domain: Domain = federation_domain(network.chain_id, network.federation)
+    work_id: int = config.work_id
+    check_offer: Callable[[Offer], None] = _accept
+    if config.network:
+        work_id, check_offer = _on_chain(config, key, table, opener, report)
     with HttpsTransport(config.leader, opener, domain, config.run_id) as transport:
         taught = Owner(
             key,
@@ -310,9 +324,10 @@ def run_owner(config: OwnerConfig, report: Report) -> Taught:
             transport,
             network,
             opener=opener,
-            work_id=config.work_id,
+            work_id=work_id,
             minimum_share=config.minimum_share,
             share_alone=config.share_alone,
+            check_offer=check_offer,
             report=report,
         ).take_part()
     taught.model.save(Path(config.data_dir) / "model.npz")
@@ -326,8 +341,34 @@ def run_owner(config: OwnerConfig, report: Report) -> Taught:
     return taught
 
 
-def _read_own_table(path: Path) -> Table:
-    return read_table(path, "labels")
+def _accept(_: Offer) -> None:
+    """Without a chain the opener's signature is all there is to check."""
+
+
+def _on_chain(
+    config: OwnerConfig, key: Key, table: Table, opener: str, report: Report
+) -> tuple[int, Callable[[Offer], None]]:
+    """Publish the dataset where that is still to be done; a check of offers against the chain."""
+    from koinon.chain.handle import Chain  # noqa: PLC0415  runs without a chain never load it
+    from koinon.learning.dataset_work import publish_dataset  # noqa: PLC0415
+    from koinon.learning.ledger import read_run  # noqa: PLC0415
+
+    with Chain.open(Path(config.network), rpc_url=os.environ.get("KOINON_RPC_URL") or None) as chain:
+        record = read_run(chain.contract("Federation"), config.run_id)
+        work_id = config.work_id
+        if not work_id:
+            work_id = publish_dataset(chain, key, table, Path(config.data_dir), name=config.name).work_id
+        report({"event": "dataset", "work_id": work_id})
+
+    def check(offer: Offer) -> None:
+        if (record.opener, record.recipe) != (opener, offer.recipe):
+            raise IntegrityError(
+                "The chain knows this run by another opener or recipe than the leader offers.",
+                hint="Ask the opener; do not join.",
+                code="learning.chain_differs",
+            )
+
+    return work_id, check
 
 
 def _answer_limit(recipe: Recipe) -> int:
@@ -348,6 +389,7 @@ def main(arguments: list[str]) -> int:
         with np.errstate(all="ignore"):
             run_owner(OwnerConfig.load(Path(arguments[0])), _print)
     except KoinonError as error:
+        _print({"event": "failed", "title": error.message, "code": error.code})
         sys.stderr.write(f"{error.message} {error.hint}".rstrip() + f" [{error.code}]\n")
         return error.exit_status
     return 0

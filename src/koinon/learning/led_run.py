@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run led from this process: opened on chain, taught over the network, measured, ready to publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from koinon.chain.eip712 import digest
+from koinon.chain.handle import Chain
+from koinon.chain.keys import Key, verify, write_private
+from koinon.errors import BadInput, IntegrityError, KoinonError
+from koinon.learning.evidence import Evidence, RoundEvidence, measure
+from koinon.learning.leader import AloneReceived, Full, Joined, Leader, RoundClosed
+from koinon.learning.ledger import Ledger
+from koinon.learning.messages import (
+    CONSENT,
+    PARENT_PERMISSION,
+    Joining,
+    federation_domain,
+    works_domain,
+)
+from koinon.learning.outcome import Outcome, OwnerOutcome, score_all
+from koinon.learning.recipe import Recipe
+from koinon.learning.tables import Table, check_trainable
+from koinon.learning.trained import TrainedModel
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+class LedRun:
+    """Opens a run and serves its owners until it is over; use as a context manager.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    key : Key
+        The opener's.
+    folder : Path
+        For the certificate, the evidence and the model.
+    contribution, held_out : Table
+        The sets that pay and report are measured on; committed on chain before anyone joins.
+    owners : int
+        How many are expected.
+    chain : Chain, optional
+        Without one nothing is recorded and nobody can be paid.
+    allowed : sequence of str, optional
+        Who may join, numbered in this order; anybody in order of arrival when not given.
+    host, port
+        Where owners connect; port 0 is any free one.
+
+    Raises
+    ------
+    BadInput
+        The common sets do not fit the recipe or are the same.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        key: Key,
+        folder: Path,
+        *,
+        contribution: Table,
+        held_out: Table,
+        owners: int,
+        chain: Chain | None = None,
+        allowed: Sequence[str] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        join_deadline_s: float = 60.0,
+        alone_deadline_s: float = 60.0,
+    ) -> None:
+        for name, table in (("contribution set", contribution), ("held-out set", held_out)):
+            if table.columns != recipe.columns:
+                raise BadInput(
+                    f"The {name} has other columns than the recipe.", code="learning.columns_differ"
+                )
+            check_trainable(table, f"The {name}", classes=recipe.classes)
+        if contribution.digest == held_out.digest:
+            raise BadInput(
+                "The contribution set and the held-out set are the same.",
+                hint="Nobody may be paid by the rows the result is reported on.",
+                code="learning.same_sets",
+            )
+        self.recipe, self.contribution, self.held_out = recipe, contribution, held_out
+        self._key, self._folder, self._chain = key, folder, chain
+        self._ledger = None if chain is None else Ledger(chain, key)
+        federation = () if self._ledger is None else (self._ledger.contract.address,)
+        self._domain = federation_domain(0 if chain is None else chain.chain_id, *federation)
+        self.run_id = (
+            1 if self._ledger is None else self._ledger.open(recipe, contribution.digest, held_out.digest)
+        )
+        self._leader = Leader(
+            recipe,
+            key,
+            folder,
+            run_id=self.run_id,
+            domain=self._domain,
+            expected=owners,
+            allowed=allowed,
+            check=self._check_joining,
+            host=host,
+            port=port,
+            join_deadline_s=join_deadline_s,
+            alone_deadline_s=alone_deadline_s,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where owners connect."""
+        return self._leader.url
+
+    @property
+    def opener(self) -> str:
+        """Whose signature owners must ask for."""
+        return self._key.address
+
+    def gone(self, owner: str) -> None:
+        """Tell the leader that an owner's process has ended, so that nobody waits for it."""
+        self._leader.gone(owner)
+
+    def lead(self, progress: Progress = lambda _: None) -> Outcome:
+        """Take in owners, close rounds, record them, measure; blocks until the run is over.
+
+        ``progress`` gets ``{"event": "joined" | "started" | "round" | "alone" | "measured", …}``.
+
+        Raises
+        ------
+        PeerError
+            Too few owners joined or stayed.
+        """
+        started = time.monotonic()
+        stages: dict[str, float] = {}
+        rounds: list[RoundEvidence] = []
+        missing: dict[int, tuple[str, ...]] = {}
+        joinings: tuple[Joining, ...] = ()
+        for event in self._leader.events():
+            match event:
+                case Joined(member, waiting):
+                    progress({"event": "joined", "owner": member.address, "waiting": waiting})
+                case Full(members):
+                    joinings = tuple(member.joining for member in members)
+                    if self._ledger is not None and joinings:
+                        self._ledger.join(self.run_id, joinings)
+                    self._leader.begin()
+                    stages["joining"] = time.monotonic() - started
+                case RoundClosed(closed) if closed.number == 0:
+                    progress({"event": "started", "owners": len(joinings), "rounds": self.recipe.rounds})
+                case RoundClosed(closed):
+                    if self._ledger is not None:
+                        self._ledger.record(closed.model)
+                    examples = {index: joinings[index].examples for index in closed.updates}
+                    rounds.append(RoundEvidence(closed.number, closed.updates, examples, closed.model.model))
+                    if closed.missing:
+                        missing[closed.number] = closed.missing
+                    if closed.model.last:
+                        stages["rounds"] = time.monotonic() - started - stages["joining"]
+                    progress(
+                        {
+                            "event": "round",
+                            "round": closed.number,
+                            "rounds": self.recipe.rounds,
+                            "participants": len(closed.updates),
+                            "missing": list(closed.missing),
+                        }
+                    )
+                case AloneReceived(member):
+                    progress({"event": "alone", "owner": member.address})
+        stages["alone"] = time.monotonic() - started - sum(stages.values())
+        outcome = self._measure(joinings, tuple(rounds), missing, stages)
+        stages["measuring"] = time.monotonic() - started - sum(stages.values())
+        progress({"event": "measured", "together": outcome.together.value, "metric": outcome.metric})
+        return outcome
+
+    def _measure(
+        self,
+        joinings: tuple[Joining, ...],
+        rounds: tuple[RoundEvidence, ...],
+        missing: dict[int, tuple[str, ...]],
+        stages: dict[str, float],
+    ) -> Outcome:
+        run, recipe = self._leader.run, self.recipe
+        scaling = run.scaling
+        if scaling is None:
+            raise IntegrityError("The run has no scaling.", code="learning.scaling")
+        evidence = Evidence(recipe, scaling, len(joinings), rounds)
+        minimums = {index: joining.minimum_share for index, joining in enumerate(joinings)}
+        contributions = measure(evidence, run.rounds, self.contribution, minimums)
+        scores = score_all(recipe, scaling, run.vector, run.alone, self.held_out)
+        owners = tuple(
+            OwnerOutcome(
+                index=index,
+                address=joining.owner,
+                work_id=joining.work_id,
+                rows=joining.examples,
+                rounds=sum(index in one.updates for one in rounds),
+                alone=scores.alone.get(index),
+                value=contributions.values[index],
+                share=contributions.shares.get(index, 0),
+            )
+            for index, joining in enumerate(joinings)
+        )
+        model = TrainedModel(recipe, scaling, run.vector)
+        model.save(self._folder / "model.npz")
+        write_private(self._folder / "evidence.bin", evidence.to_bytes())
+        write_private(self._folder / "contributions.json", contributions.to_bytes())
+        return Outcome(
+            run_id=self.run_id,
+            model=model,
+            metric=scores.metric,
+            together=scores.together,
+            gain=scores.gain,
+            money=scores.money,
+            owners=owners,
+            held_out_rows=len(self.held_out),
+            missing=missing,
+            stages=stages,
+            evidence=evidence,
+            contributions=contributions,
+            joinings=joinings,
+        )
+
+    def _check_joining(self, joining: Joining) -> None:
+        """What the contracts will check, before it can spoil the run for the others."""
+        if self._chain is None or self._ledger is None:
+            return
+        works = self._chain.contract("Works")
+        try:
+            owner = works.call("ownerOf", joining.work_id)
+            now = self._chain.timestamp()
+        except KoinonError as error:
+            raise BadInput(
+                f"Work {joining.work_id} does not exist, or the chain does not answer.",
+                hint=error.message,
+                code="learning.dataset_work",
+            ) from error
+        if owner != joining.owner:
+            raise BadInput(
+                f"Work {joining.work_id} belongs to another account.", code="learning.dataset_work"
+            )
+        fields = (joining.work_id, joining.minimum_share, joining.deadline)
+        consent = digest(self._domain, CONSENT.hash(self.run_id, *fields))
+        permission = digest(
+            works_domain(self._chain.chain_id, works.address),
+            PARENT_PERMISSION.hash(fields[0], self._ledger.contract.address, *fields[1:]),
+        )
+        good = (
+            joining.deadline > now + self.recipe.round_deadline_s
+            and joining.permission[:32] == joining.deadline.to_bytes(32, "big")
+            and verify(consent, joining.consent, joining.owner)
+            and verify(permission, joining.permission[32:], joining.owner)
+        )
+        if not good:
+            raise BadInput(
+                "The consent or permission would not be accepted by the contracts.",
+                hint="Is the owner on the same network, with its clock right?",
+                code="learning.consent",
+            )
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._leader.close()
+
+    def __enter__(self) -> Self:
+        self._leader.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

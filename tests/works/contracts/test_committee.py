@@ -518,9 +518,9 @@ def test_without_a_majority_nobody_rules_and_the_challenger_is_paid_for_the_wait
 
 
 def test_a_verdict_after_the_deadline_still_frees_the_jurors(full):
-    case = full.case(ruling_s=6 * HOUR)
+    case = full.case(ruling_s=7 * HOUR)
     full.vote(case, dict.fromkeys(full.drawn(case), UPHOLD))
-    boa.env.time_travel(seconds=HOUR)
+    boa.env.time_travel(seconds=2 * HOUR)
     full.committee.conclude(case)
     (event,) = events(full.committee, "Concluded")
     assert (event["ruling"], event["ruled"]) == (UPHOLD, False)

@@ -13,7 +13,8 @@
         - The judge may also slash without a challenge, as a tournament does with its own results.
         Every bond has its own challenges, counted, never listed: nobody can fill anything. What is won or freed is
         credited and collected by each for themselves, so that no receiver can stop a ruling.
-        Exactly the amount named must arrive: a token that takes a fee is refused. A token whose balances change by
+        Exactly the amount named must arrive: a token that takes a fee is refused. An amount is below 2**128, so that
+        no credit ever overflows and stops a ruling. A token whose balances change by
         themselves can hurt only those who chose that token.
         The second half keeps commitments: say something now, reveal it later, on a topic with two deadlines.
 @dev Nobody owns this contract.
@@ -138,6 +139,7 @@ struct Topic:
 
 
 MAX_PARTS: constant(uint256) = 16
+LIMIT: constant(uint256) = 2**128
 
 bond_count: public(uint256)
 challenge_count: public(uint256)
@@ -180,6 +182,7 @@ def post(
     """
     assert token != empty(address), "token missing"
     assert amount > 0, "amount missing"
+    assert amount < LIMIT and counter_stake < LIMIT, "amount too large"
     assert judge != empty(address), "judge missing"
     assert ruling_s > 0, "time to rule missing"
     if ends_at == 0:
@@ -226,6 +229,7 @@ def top_up(bond_id: uint256, amount: uint256):
     @param amount How much more.
     """
     assert amount > 0, "amount missing"
+    assert amount < LIMIT, "amount too large"
     assert self._stands(bond_id), "bond does not stand"
     self._bonds[bond_id].amount += amount
     erc20_transfers._collect(self._bonds[bond_id].token, msg.sender, self, amount)

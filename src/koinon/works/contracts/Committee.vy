@@ -9,9 +9,12 @@
           0 stakes change, 1 seeds are committed, 2 seeds are revealed, 3 cases are drawn.
         Weights stand still from phase 1 to 3, and a case is drawn with a seed committed after the case was opened:
         who knows the seed can change neither the weights nor the cases. One honest seed makes it unpredictable; a juror
-        who withholds a seed loses its deposit to those who revealed. An epoch with too few seeds draws nothing; its
-        cases wait for the next.
-        Each seat locks a stake. Whoever votes with the minority or does not reveal loses a part of it; the majority
+        who withholds a seed loses its deposit to those who revealed. Who sees all other seeds before revealing chooses
+        between two draws for each seed of its own that it could withhold, at one deposit each: deposits must be dear.
+        An epoch with too few seeds draws nothing; its cases wait for the next.
+        Each seat locks a stake, but never what a juror's next seed needs. Where more draws than half the seats fall on
+        jurors busy with other cases, the case waits: locking up others' stakes with worthless cases delays a case, at a
+        fee for every seat, rather than handing its seats to who is left. Whoever votes with the minority or does not reveal loses a part of it; the majority
         shares that and the fee the challenger paid. Without a majority the fee and those parts go to the challenger,
         and the challenge lapses in Bonds: both stakes go back.
         Loops run over seats, draws and levels of a tree only, never over members or cases.
@@ -319,7 +322,7 @@ def open_case(challenge_id: uint256, amount: uint256, beneficiary: address, boun
     if self._phase() != CHANGE:
         first_epoch += 1
     deadline: uint256 = convert(challenge.deadline, uint256)
-    assert self._end_of_votes(first_epoch) <= deadline, "no time left for a verdict"
+    assert self._end_of_verdict(first_epoch) <= deadline, "no time left for a verdict"
     case_id: uint256 = self.case_count + 1
     self.case_count = case_id
     self.case_on[challenge_id] = case_id
@@ -354,9 +357,10 @@ def open_case(challenge_id: uint256, amount: uint256, beneficiary: address, boun
 def draw(case_id: uint256):
     """
     @notice Seat a case's jurors, in phase 3. Anyone may.
-    @dev Up to 64 draws. The parties themselves, and jurors whose free stake does not cover a seat, count for nothing
-         while this case is drawn; with too few others the call reverts and the case waits. Who calls chooses which of
-         several cases is drawn first, which matters only where stakes run out.
+    @dev Up to 64 draws. The parties themselves, and jurors whose whole stake serves in this case already, count for
+         nothing while it is drawn. Jurors busy elsewhere keep their weight and are drawn in vain; with too many of
+         them, or too few others, the call reverts and the case waits. Who calls chooses which of several cases is drawn
+         first, which matters only where stakes run out.
     @param case_id The case.
     """
     assert self._phase() == DRAW, "not the time to draw"
@@ -365,7 +369,7 @@ def draw(case_id: uint256):
     assert case.opener != empty(address), "no such case"
     assert case.drawn_epoch == 0 and not case.closed, "already drawn"
     assert epoch >= case.first_epoch, "opened after the seed"
-    assert self._end_of_votes(epoch) <= case.deadline, "no time left for a verdict"
+    assert self._end_of_verdict(epoch) <= case.deadline, "no time left for a verdict"
     assert self.seeds_revealed[epoch] >= RULES.minimum_seeds, "too few seeds"
     passed_over: DynArray[address, MAX_DRAWS + 2] = []
     for party: address in [case.opener, case.poster]:
@@ -374,17 +378,23 @@ def draw(case_id: uint256):
             passed_over.append(party)
     taken: uint256 = 0
     distinct: uint256 = 0
+    busy: uint256 = 0
     for attempt: uint256 in range(MAX_DRAWS):
         total: uint256 = weighted_draw._total
         if taken == RULES.seats or total == 0:
             break
         point: uint256 = convert(keccak256(abi_encode(self.seed[epoch], case_id, attempt)), uint256) % total
         juror: address = self._at_position[weighted_draw._find(point)]
-        if self._jurors[juror].stake - self._jurors[juror].locked < RULES.seat_stake:
-            self._pass_over(juror)
-            passed_over.append(juror)
+        locked: uint256 = self._jurors[juror].locked
+        if self._jurors[juror].stake - locked < self._minimum():
+            if locked == self._seats[case_id][juror] * RULES.seat_stake:
+                self._pass_over(juror)
+                passed_over.append(juror)
+            else:
+                busy += 1
+                assert busy <= RULES.seats // 2, "too many jurors are busy"
             continue
-        self._jurors[juror].locked += RULES.seat_stake
+        self._jurors[juror].locked = locked + RULES.seat_stake
         if self._seats[case_id][juror] == 0:
             self._case_jurors[case_id][distinct] = juror
             distinct += 1
@@ -465,7 +475,7 @@ def give_up(case_id: uint256):
     case: Case = self._cases[case_id]
     assert case.opener != empty(address), "no such case"
     assert case.drawn_epoch == 0 and not case.closed, "already drawn"
-    assert self._end_of_votes(self._epoch()) > case.deadline, "can still be drawn"
+    assert self._end_of_verdict(self._epoch()) > case.deadline, "can still be drawn"
     self._cases[case_id].closed = True
     self.credit[case.opener] += case.fee
     log GivenUp(case_id=case_id)
@@ -645,6 +655,15 @@ def _end_of_votes(epoch: uint256) -> uint256:
     @dev When the votes of cases drawn in an epoch are counted.
     """
     return BEGIN + (epoch * 4 + 2) * RULES.phase_s
+
+
+@internal
+@view
+def _end_of_verdict(epoch: uint256) -> uint256:
+    """
+    @dev Until when there is time to conclude those cases: a phase after the votes.
+    """
+    return self._end_of_votes(epoch) + RULES.phase_s
 
 
 @internal

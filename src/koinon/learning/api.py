@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from koinon.chain.handle import Chain
 from koinon.chain.keyring import Keyring
 from koinon.chain.keys import Key
@@ -225,8 +223,3 @@ def model_card(outcome: Outcome) -> Card:
         ),
         contest="Write to the owner of this Work, or challenge the run: its digests are on chain.",
     )
-
-
-def mean_alone(outcome: Outcome) -> float:
-    """Mean score of the models made alone; NaN where nobody showed one."""
-    return float(np.nan) if outcome.alone_mean is None else outcome.alone_mean

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from koinon.errors import BadInput
-from koinon.services.prices import parse_share, to_text, to_units
+from koinon.services.prices import to_text, to_units
 
 
 @pytest.mark.parametrize(
@@ -31,17 +29,3 @@ def test_what_is_no_price(text: str) -> None:
 @given(st.integers(1, 10**30 - 1), st.integers(0, 18))
 def test_text_and_units_are_one(units: int, decimals: int) -> None:
     assert to_units(to_text(units, decimals), decimals) == units
-
-
-def test_shares_are_exact_fractions() -> None:
-    assert parse_share("0xab=30%") == ("0xab", Fraction(3, 10))
-    assert parse_share(" 0xab = 12.5 %") == ("0xab", Fraction(1, 8))
-    assert parse_share("0xab=0.3") == ("0xab", Fraction(3, 10))
-    assert parse_share("0xab=100%") == ("0xab", Fraction(1))
-
-
-@pytest.mark.parametrize("text", ["", "0xab", "=30%", "0xab=", "0xab=0%", "0xab=101%", "0xab=-1%", "0xab=x"])
-def test_what_is_no_share(text: str) -> None:
-    with pytest.raises(BadInput) as refused:
-        parse_share(text)
-    assert refused.value.code == "service.share"

@@ -169,3 +169,24 @@ def test_works_that_do_not_exist_and_hands_without_a_key(artist, chain, store):
     with pytest.raises(KeyFault) as unable:
         reader.publish(FILE)
     assert unable.value.code == "works.no_key"
+
+
+def test_publishing_that_was_cut_off_pays_nobody_until_it_is_finished(artist, devnet, monkeypatch):
+    friend = devnet.key(3).address
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(artist, "write_root", killed)
+    with pytest.raises(KeyboardInterrupt):
+        artist.publish(FILE, shares={friend: 0.25})
+    monkeypatch.undo()
+    work_id = int(artist.contract.call("total"))
+    _pay(artist, work_id, 1_000)
+    assert work_id in artist.collect(work_id).skipped
+    with pytest.raises(NotFound, match="Nobody wrote yet"):
+        artist.release(work_id)
+    assert artist.finish(work_id)[friend] == WHOLE // 4
+    assert artist.collect(work_id).received(friend) == 250
+    with pytest.raises(NotFound, match="not cut off"):
+        artist.finish(work_id)

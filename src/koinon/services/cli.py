@@ -14,10 +14,11 @@ from koinon.chain.keys import Key
 from koinon.errors import BadInput
 from koinon.services.api import Listing, Services, with_url
 from koinon.services.client import Buyer
-from koinon.services.prices import parse_share, to_text, to_units
+from koinon.services.prices import to_text, to_units
 from koinon.services.serve import GatewayOptions
 from koinon.settings import Settings
 from koinon.terminal import Session, Terminal, json_option
+from koinon.works.arguments import read_shares
 
 GATEWAY = "gateway"
 BUYER = "buyer"
@@ -54,9 +55,7 @@ def publish(
     no_serve: bool,
 ) -> None:
     """Publish TARGET (app.py:function) as a Work and serve it until Ctrl-C."""
-    fractions = dict(parse_share(text) for text in shares)
-    if len(fractions) != len(shares):
-        raise BadInput("An address is named twice.", hint="Add its shares up.", code="service.share")
+    fractions = read_shares(shares)
     with session.node() as node:
         services = _services(session.settings, node)
         listing = services.publish(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from koinon.errors import BadInput
 
@@ -40,22 +39,3 @@ def to_text(units: int, decimals: int) -> str:
     whole, part = divmod(units, 10**decimals)
     fraction = str(part).rjust(decimals, "0").rstrip("0") if part else ""
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
-
-
-def parse_share(text: str) -> tuple[str, Fraction]:
-    """Read ``ADDRESS=30%`` or ``ADDRESS=0.3`` as (address as written, fraction of all income).
-
-    Raises BadInput (``service.share``) when it is not of that form or not above 0 and at most 100 %.
-    """
-    payee, separator, amount = (part.strip() for part in text.partition("="))
-    number = amount.removesuffix("%").strip()
-    if not separator or not payee or _DECIMAL.fullmatch(number) is None:
-        raise BadInput(f"'{text}' is not a share.", hint="Write it like ADDRESS=30%.", code="service.share")
-    share = Fraction(number) / (100 if amount.endswith("%") else 1)
-    if not 0 < share <= 1:
-        raise BadInput(
-            f"'{text}' is not a share.",
-            hint="A share lies above 0 and at most at 100 %.",
-            code="service.share",
-        )
-    return payee, share

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from koinon.node import Node
 from koinon.services.api import Services
 from koinon.terminal import Terminal
 from koinon.tour.ledger import Figure, Ledger, Money, Row
-from koinon.tour.parties import Party
+from koinon.tour.parties import Party, Process
 from koinon.works.api import Published
 from koinon.works.shares import OWNER, WHOLE
 
@@ -175,13 +175,20 @@ class Job:
 
     def _collect(self, outcome: Outcome, published: Published, cast: Cast) -> None:
         """The opener pays everyone's part out of the model's till; each lender then empties its own."""
+        with self._collector(cast.opener, published.work_id) as collecting:
+            collecting.result()
         works = {owner.address: owner.work_id for owner in outcome.owners}
-        errands = [(cast.opener, published.work_id)]
-        errands += [(lender, works[lender.address]) for lender in cast.lenders if lender.address in works]
-        for party, work_id in errands:
-            arguments = ("works", "collect", str(work_id), "--json")
-            with party.start("koinon", *arguments, rpc_url=self._rpc_url) as collecting:
+        with ExitStack() as stack:
+            started = [
+                stack.enter_context(self._collector(lender, works[lender.address]))
+                for lender in cast.lenders
+                if lender.address in works
+            ]
+            for collecting in started:
                 collecting.result()
+
+    def _collector(self, party: Party, work_id: int) -> Process:
+        return party.start("koinon", "works", "collect", str(work_id), "--json", rpc_url=self._rpc_url)
 
     def _read_back(
         self,

@@ -176,6 +176,26 @@ class Works(Catalogue):
         self.deploy_till(work_id)
         self._sender.send(self._till(work_id).transaction("write_root", table.root, proofs))
 
+    def finish(self, work_id: int) -> ShareTable:
+        """Write the root that publishing was cut off from; the shares that hold from now on.
+
+        Raises
+        ------
+        NotFound
+            There is nothing to finish, or the Work's signed file is not in this store.
+        TransactionFailed
+            The till refused: not the owner or operator.
+        """
+        table = self.unwritten(work_id)
+        if table is None:
+            raise NotFound(
+                f"Publishing Work {work_id} was not cut off, or its signed file is not in this store.",
+                hint=f"See: koinon works show {work_id}",
+                code="works.nothing_to_finish",
+            )
+        self.write_root(work_id, table)
+        return table
+
     def deploy_till(self, work_id: int) -> str:
         """Put a till's code at its address, unless it is there; the address."""
         if not self.is_deployed(work_id):

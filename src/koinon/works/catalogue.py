@@ -91,12 +91,12 @@ class Catalogue:
         parents = self.parents_of(work_id)
         root = self._till(work_id).call("root") if self.is_deployed(work_id) else _NO_ROOT
         alone = ShareTable.of_owner()
-        if root == alone.root or (root == _NO_ROOT and not parents):
+        if root == alone.root or (root == _NO_ROOT and not parents and self.unwritten(work_id) is None):
             return alone
         if root == _NO_ROOT:
             raise NotFound(
                 f"Nobody wrote yet who shares in Work {work_id}.",
-                hint="Its owner writes the root; until then its till pays nobody.",
+                hint=f"Its owner does so with: koinon works finish {work_id}",
                 code="works.no_root",
             )
         for uri in self._uris(work_id):
@@ -111,6 +111,21 @@ class Catalogue:
             hint="Fetch the file from the Work's owner or a content network.",
             code="works.no_shares",
         )
+
+    def unwritten(self, work_id: int) -> ShareTable | None:
+        """The shares a Work's owner signed but did not write as its root: publishing was cut off.
+
+        None where there is nothing to finish, or the file that would say so is not in this store.
+        """
+        if self.is_deployed(work_id) and self._till(work_id).call("root") != _NO_ROOT:
+            return None
+        try:
+            signed = self.registration_of(work_id)
+        except (NotFound, BadInput, IntegrityError):
+            return None
+        table = signed.registration.shares
+        trusted = signed.signer == self.owner_of(work_id)
+        return table if trusted and table is not None and table != ShareTable.of_owner() else None
 
     def balances(self, work_id: int, tokens: Sequence[str] = ()) -> dict[str, int]:
         """What lies in a Work's till: token → amount in its smallest unit; of the coin and ETH by default."""

@@ -122,6 +122,20 @@ def collect(session: Session, work_ids: tuple[int, ...], token: str | None) -> N
 
 @group.command()
 @click.argument("work_id", type=int)
+@json_option
+@click.pass_obj
+def finish(session: Session, work_id: int) -> None:
+    """Write the shares of a Work whose publishing was cut off."""
+    with session.node() as node:
+        table = _works(node).finish(work_id)
+    session.terminal.result(
+        {"work_id": work_id, "shares": table.to_json()},
+        lambda terminal: terminal.say(f"Who shares in Work {work_id} is written now, for ever."),
+    )
+
+
+@group.command()
+@click.argument("work_id", type=int)
 @click.argument("mode", type=click.Choice([mode.name.lower() for mode in ParentMode]))
 @click.option("--minimum", metavar="PERCENT", help="For open: the least share a child must promise.")
 @json_option

@@ -10,6 +10,7 @@ to more than the whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
@@ -19,6 +20,7 @@ from koinon.chain.address import ZERO_ADDRESS, checksum, to_bytes
 from koinon.chain.hashing import keccak256
 from koinon.errors import BadInput, IntegrityError, NotFound
 
+_DECIMAL: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 WHOLE: Final = 1_000_000_000
 """All of a Work's income, in units of 1e-9."""
 OWNER: Final = ZERO_ADDRESS
@@ -236,15 +238,14 @@ def parse_share(text: str) -> tuple[str, Fraction]:
 
     Raises BadInput when it is written otherwise, or not above 0 and at most the whole.
     """
-    payee, _, amount = text.partition("=")
-    try:
-        number = Fraction(amount.strip().removesuffix("%").strip())
-    except (ValueError, ZeroDivisionError):
-        raise _bad_share(text) from None
-    fraction = number / 100 if amount.strip().endswith("%") else number
-    if not 0 < fraction <= 1:
+    payee, _, amount = (part.strip() for part in text.partition("="))
+    number = amount.removesuffix("%").strip()
+    if _DECIMAL.fullmatch(number) is None:
         raise _bad_share(text)
-    return checksum(payee.strip()), fraction
+    fraction = Fraction(number) / (100 if amount.endswith("%") else 1)
+    if not 0 < fraction <= 1 or (fraction == 1 and not amount.endswith("%")):
+        raise _bad_share(text)  # "=1" may mean one percent or everything
+    return checksum(payee), fraction
 
 
 def _bad_share(text: str) -> BadInput:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from koinon.chain import artifacts
+from koinon.chain import artifacts, foreign
 from koinon.chain.address import ZERO_ADDRESS
 from koinon.chain.anvil import spawn
-from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE
+from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE, FOREIGN
 from koinon.chain.contract import Call, Contract
 from koinon.chain.deploy import RECIPE, creations, deploy
 from koinon.chain.devnet import Devnet, free_port
@@ -68,7 +68,21 @@ def test_a_bare_development_node_gets_factory_and_canonical_contracts(bare_rpc, 
     found = deploy(bare_rpc, bare_sender, name="mine")
     assert found.contracts == network.contracts
     assert bare_rpc.call("eth_getCode", FACTORY, "latest") == "0x" + FACTORY_CODE.hex()
+    for name, address in FOREIGN.items():
+        assert bare_rpc.call("eth_getCode", address, "latest") == "0x" + foreign.runtime(name).hex()
     found.verify(bare_rpc)
+
+
+def test_a_chain_without_foreign_contracts_is_used_and_what_stands_in_their_place_stays(
+    tmp_path, anvil_path, network
+):
+    with Devnet(tmp_path / "old", anvil_path) as old, Rpc(old.rpc_url) as rpc:
+        rpc.call("anvil_setCode", FOREIGN["Multicall3"], "0x")
+        rpc.call("anvil_setCode", FOREIGN["Permit2"], "0x00")
+        assert deploy(rpc, Sender(rpc, old.key(0), chain_id=old.chain_id)).contracts == network.contracts
+        code = rpc.call("eth_getCode", FOREIGN["Multicall3"], "latest")
+        assert code == "0x" + foreign.runtime("Multicall3").hex()
+        assert rpc.call("eth_getCode", FOREIGN["Permit2"], "latest") == "0x00"
 
 
 def test_strange_code_in_the_factorys_place_is_an_error(bare_rpc, bare_sender):

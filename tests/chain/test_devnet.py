@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from koinon.chain import artifacts
+from koinon.chain import artifacts, foreign
 from koinon.chain.address import ZERO_ADDRESS
-from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE
+from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE, FOREIGN
 from koinon.chain.contract import Call
 from koinon.chain.devnet import CHAIN_ID, FUNDED, Devnet, Watch
 from koinon.chain.rpc import Rpc
@@ -89,6 +89,8 @@ def test_genesis_funds_our_accounts_and_holds_the_canonical_contracts(make):
         assert rpc.call("eth_getCode", FACTORY, "latest") == "0x" + FACTORY_CODE.hex()
         for name, address in CANONICAL.items():
             assert rpc.call("eth_getCode", address, "latest") == "0x" + artifacts.load(name).runtime.hex()
+        for name, address in FOREIGN.items():
+            assert rpc.call("eth_getCode", address, "0x0") == "0x" + foreign.runtime(name).hex()
         assert rpc.call("eth_getBlockByNumber", "0x0", False)["hash"] == devnet.genesis_hash
     accounts = [devnet.key(index).address for index in range(FUNDED)]
     assert len(set(accounts)) == FUNDED
@@ -135,6 +137,26 @@ def test_the_chain_goes_on_after_a_stop(make):
         again.stop()
 
 
+def test_a_chain_begun_without_foreign_contracts_gets_them_at_its_next_start(make):
+    devnet = make()
+    devnet.start()
+    genesis_hash = devnet.genesis_hash
+    with Rpc(devnet.rpc_url) as rpc:
+        rpc.call("anvil_setCode", FOREIGN["Multicall3"], "0x")
+        rpc.call("anvil_setCode", FOREIGN["Permit2"], "0x00")
+        block = pay(devnet, 7)
+    devnet.stop()
+    for _ in range(2):
+        devnet.start()
+        assert devnet.genesis_hash == genesis_hash
+        with Rpc(devnet.rpc_url) as rpc:
+            code = "0x" + foreign.runtime("Multicall3").hex()
+            assert rpc.call("eth_getCode", FOREIGN["Multicall3"], "latest") == code
+            assert rpc.call("eth_getCode", FOREIGN["Permit2"], "latest") == "0x00"  # what stands there stays
+            assert int(rpc.call("eth_blockNumber"), 16) == block
+        devnet.stop()
+
+
 def test_time_on_the_chain_is_the_clocks_and_never_runs_back(make):
     devnet = make()
     stamps = []
@@ -157,6 +179,8 @@ def test_a_second_process_attaches(make):
     assert other.supervisor is None
     assert other.genesis_hash == devnet.genesis_hash
     assert other.key(1) == devnet.key(1)
+    with Rpc(other.rpc_url) as rpc:
+        assert foreign.place_missing(rpc) == []
     other.stop()
     assert pay(devnet, 1)
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""x402's own client and facilitator, unmodified, work against our Channels and collector on a real node."""
+"""x402's own client and facilitator, unmodified, work against our Channels and collector on a real node.
+
+The node is a development chain as it is begun; the facilitator reads through the Multicall3 that it has.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from eth_account import Account
-from vyper.compiler import CompilerData
-from vyper.compiler.settings import Settings
 from x402.mechanisms.evm import FacilitatorWeb3Signer
 from x402.mechanisms.evm.batch_settlement.authorizer_signer import LocalAuthorizerSigner
 from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme
@@ -18,29 +18,29 @@ from x402.mechanisms.evm.batch_settlement.facilitator import BatchSettlementEvmF
 from x402.mechanisms.evm.batch_settlement.types import ChannelConfig as TheirConfig
 from x402.mechanisms.evm.batch_settlement.types import EnrichedRefundPayload, VoucherClaim, VoucherFields
 from x402.mechanisms.evm.batch_settlement.utils import compute_channel_id
-from x402.mechanisms.evm.constants import MULTICALL3_ADDRESS
+from x402.mechanisms.evm.multicall import MulticallCall, multicall
 from x402.mechanisms.evm.signers import EthAccountSignerWithRPC
 from x402.schemas import PaymentPayload, PaymentRequirements
 
+from koinon.chain import artifacts
+from koinon.chain.devnet import CHAIN_ID
+from koinon.chain.handle import Chain
 from koinon.chain.keys import Key
+from koinon.chain.network import Network
 from koinon.works.channels import Channels
 from koinon.works.payments import ChannelPayment
-from tests.services.support import CHAIN_ID, COIN, Hall, find_anvil, open_hall
+from tests.services.support import COIN, Hall
 
 pytestmark = pytest.mark.e2e
 NETWORK = f"eip155:{CHAIN_ID}"
 PRICE = 1000
-MULTICALL = Path(__file__).parents[1] / "works" / "contracts" / "mocks" / "Multicall.vy"
 
 
 @pytest.fixture(scope="module")
-def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    anvil = find_anvil()
-    if anvil is None:
-        pytest.skip("no anvil: run `make setup`")
-    with open_hall(tmp_path_factory.mktemp("hall"), anvil) as hall:
-        code = CompilerData(MULTICALL.read_text(), settings=Settings(evm_version="cancun"))
-        hall.chain.rpc.call("anvil_setCode", MULTICALL3_ADDRESS, "0x" + code.bytecode_runtime.hex())
+def hall(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    with Chain.open(network) as chain:
+        hall = Hall(chain, tmp_path_factory.mktemp("hall"))
+        hall.fund(hall.publisher.address, ether=100)
         yield hall
 
 
@@ -184,3 +184,20 @@ def test_a_facilitator_sees_an_announced_withdrawal(stock: Stock) -> None:
     config = ChannelPayment.from_json(payload).config
     stock.channels.initiate_withdraw(stock.payer, config, 10 * PRICE)
     assert stock.verify(stock.pay()).extra["withdrawRequestedAt"] > 0
+
+
+def test_a_facilitators_reads_in_one_call_tell_successes_from_failures(stock: Stock) -> None:
+    signer = stock.facilitator._signer
+    coin = stock.hall.chain.coin.address
+    abi = [dict(entry) for entry in artifacts.load("Coin").abi]
+    balance, symbol, nothing = multicall(
+        signer,
+        [
+            MulticallCall(coin, abi=abi, function_name="balanceOf", args=(stock.payer.address,)),
+            MulticallCall(coin, abi=abi, function_name="symbol"),
+            MulticallCall(stock.channels.contract.address, abi=abi, function_name="symbol"),
+        ],
+    )
+    assert (balance.success, balance.result) == (True, COIN)
+    assert (symbol.success, symbol.result) == (True, "tUSD")
+    assert not nothing.success

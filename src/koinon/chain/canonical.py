@@ -15,6 +15,13 @@ CANONICAL: Final = {
 """x402's batch-settlement contract and its ERC-3009 deposit collector. Networks that have x402's own use
 those; a devnet has ours there from its genesis block on, so that x402's clients work with it."""
 
+FOREIGN: Final = {
+    "Multicall3": "0xcA11bde05977b3631167028862bE2a173976CA11",
+    "Permit2": "0x000000000022D473030F116dDEE9F6B43aC78BA3",
+}
+"""Other people's contracts (github.com/mds1/multicall3, github.com/Uniswap/permit2) that clients and
+facilitators read and pay through. Nothing of ours needs them; `koinon.chain.foreign` has their code."""
+
 FACTORY: Final = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
 """The deterministic deployment proxy (github.com/Arachnid/deterministic-deployment-proxy): call data is a
 32-byte salt followed by init code, which it creates with CREATE2."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from koinon.chain import artifacts
+from koinon.chain import artifacts, foreign
 from koinon.chain.address import checksum, create2_address
 from koinon.chain.canonical import (
     CANONICAL,
@@ -113,6 +113,8 @@ def deploy(
     )
     _ensure_factory(rpc, sender)
     contracts = _ensure_canonical(rpc, int(chain_id, 16), test_money)
+    if test_money and str(rpc.call("web3_clientVersion")).startswith("anvil/"):
+        foreign.place_missing(rpc)
     plan = creations(coin, test_money=test_money)
     contracts |= {entry: address for entry, (address, _) in plan.items()}
     missing = [entry for entry, code in _codes(rpc, contracts).items() if not code]

@@ -26,9 +26,9 @@ from typing import IO, Any, Final, Self
 
 import orjson
 
-from koinon.chain import anvil, artifacts
+from koinon.chain import anvil, artifacts, foreign
 from koinon.chain.anvil import find_anvil, install_anvil
-from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE
+from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE, FOREIGN
 from koinon.chain.canonical import DEVNET_CHAIN_ID as CHAIN_ID
 from koinon.chain.keys import ORDER, Key, write_private
 from koinon.chain.rpc import Rpc
@@ -279,8 +279,9 @@ class Devnet:
             self.key(index).address: {"balance": hex(_BALANCE)} for index in range(FUNDED)
         }
         alloc[FACTORY] = {"balance": "0x0", "nonce": "0x1", "code": "0x" + FACTORY_CODE.hex()}
-        for name, address in CANONICAL.items():
-            code = artifacts.load(name).runtime
+        codes = {address: artifacts.load(name).runtime for name, address in CANONICAL.items()}
+        codes |= {address: foreign.runtime(name) for name, address in FOREIGN.items()}
+        for address, code in codes.items():
             alloc[address] = {"balance": "0x0", "nonce": "0x1", "code": "0x" + code.hex()}
         zero = "0x" + "00" * 32
         return {

@@ -20,7 +20,7 @@ from typing import Final
 
 import orjson
 
-from koinon.chain import anvil
+from koinon.chain import anvil, foreign
 from koinon.chain.keys import write_private
 from koinon.chain.rpc import Rpc
 from koinon.errors import ChainError, IntegrityError, NodeUnavailable, WrongNetwork
@@ -168,6 +168,7 @@ class Supervisor:
             # anvil counts time from its genesis block; nothing is mined before it is told what time it is
             rpc.call("evm_setTime", max(int(time.time()), latest))
             rpc.call("evm_setAutomine", True)
+            foreign.place_missing(rpc)  # a chain begun before its genesis block had them
             self._saved_block = int(rpc.call("eth_blockNumber"), 16)
         if self.pid is None:
             raise self._died()

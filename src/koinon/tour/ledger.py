@@ -106,6 +106,7 @@ class Ledger:
             f"Ranking of defaulters (AUC) on {self.held_out_rows:,} customers nobody trained on; "
             "chance is 0.500."
         )
+        terminal.say("")
         terminal.table(
             "",
             ["model taught by", "AUC"],
@@ -116,6 +117,7 @@ class Ledger:
             ],
             right=[1],
         )
+        terminal.say("")
         if self.gain is not None:
             terminal.say(f"Gain over the mean lender alone: {self.gain} (95 % bootstrap interval)")
         if self.money is not None:
@@ -131,6 +133,7 @@ class Ledger:
             f"[bold]Who was paid?[/bold]  {self.calls:,} calls at {self.coins(self.price)} {self.symbol} "
             f"= {self.coins(self.paid)} {self.symbol}, paid by vouchers, settled on chain."
         )
+        terminal.say("")
         terminal.table(
             "",
             ["party", "role", "share", "earned", "withdrawn", "address"],
@@ -149,6 +152,7 @@ class Ledger:
             ],
             right=[2, 3, 4],
         )
+        terminal.say("")
         withdrawn = sum(row.withdrawn for row in self.parties)
         terminal.say(
             f"Read back from the chain: {self.coins(self.paid)} paid = {self.coins(withdrawn)} withdrawn "

@@ -157,7 +157,7 @@ def install(session: Session) -> None:
 @json_option
 @click.pass_obj
 def up(session: Session) -> None:
-    """Run the network's node and this machine's services until Ctrl-C."""
+    """Run the network's node until Ctrl-C, for commands in other terminals to share."""
     from koinon.node import Node  # noqa: PLC0415  (so that other commands start without it)
 
     with Node.open(session.settings) as node:

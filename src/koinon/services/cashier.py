@@ -36,6 +36,10 @@ LATEST_ARRIVAL_S: Final = 6
 """An authorization must stay valid this long for its transaction to be mined in time (as x402 facilitators
 ask)."""
 
+BUSY_GROUP: Final = 3
+GATHER_S: Final = 0.002
+"""Where so many calls were kept together last time, the next ones wait this long for company."""
+
 Answer = TypeVar("Answer")
 Work = Callable[[], Awaitable[bytes]]
 
@@ -119,6 +123,7 @@ class Cashier:
         self._dirty: dict[int, Channel] = {}
         self._calls: list[tuple[int, CallRecord]] = []
         self._waiting: list[asyncio.Future[None]] = []
+        self._last_group = 0
         self._transfers: set[tuple[str, bytes]] = set()
         for record in journal.channels():
             self._restore(record)
@@ -459,7 +464,7 @@ class Cashier:
             )
 
     async def _keep(self, channel: Channel, call: CallRecord | None) -> None:
-        """Wait until this charge is in the journal, together with all others of this tick."""
+        """Wait until this charge is in the journal, together with others of the moment."""
         channel.active = True
         if not channel.number:
             config = orjson.dumps(channel.config.to_json())
@@ -469,13 +474,17 @@ class Cashier:
             self._calls.append((channel.number, call))
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._flush)
+            if self._last_group < BUSY_GROUP:
+                loop.call_soon(self._flush)
+            else:
+                loop.call_later(GATHER_S, self._flush)
         kept: asyncio.Future[None] = loop.create_future()
         self._waiting.append(kept)
         await kept
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self._last_group = len(waiting)
         channels, self._dirty = self._dirty, {}
         calls, self._calls = self._calls, []
         try:

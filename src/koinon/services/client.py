@@ -298,8 +298,18 @@ class Buyer:
     def _channel(self, url: str) -> _Channel:
         with self._lock:
             if url not in self._channels:
-                self._channels[url] = self._describe_channel(self._offer(url, BATCH))
+                self._channels[url] = self._open_channel(url)
             return self._channels[url]
+
+    def _open_channel(self, url: str) -> _Channel:
+        """The channel for a service. One from an earlier run goes on where it stands: a voucher that buys
+        nothing makes the gateway say how far it was used, before anything new is signed."""
+        channel = self._describe_channel(self._offer(url, BATCH))
+        if channel.balance:
+            payload = self._channel_payload("voucher", channel, channel.charged)
+            with channel.lock:
+                self._take_over_state(channel, self._send(url, b"{}", _payment(channel.accepted, payload)))
+        return channel
 
     def _offer(self, url: str, scheme: str) -> dict[str, Any]:
         """The gateway's requirements for one scheme, checked against what this buyer knows by itself."""
@@ -349,7 +359,6 @@ class Buyer:
         )
         channel_id = self._digests.channel_id(config)
         state = self._on_chain.channels.states([channel_id])[0]
-        # A channel from an earlier run: the gateway's first answer says how far it was used.
         return _Channel(config, channel_id, accepted, state.balance, state.claimed, state.claimed)
 
     # Paying

@@ -28,6 +28,7 @@ import orjson
 from koinon.errors import BadInput, KoinonError, NotFound
 from koinon.services.cashier import Cashier, ChannelRefused
 from koinon.services.executor import Inline, Runner, Workers
+from koinon.services.headers import HeaderReader
 from koinon.services.journal import CallRecord
 from koinon.services.ledger import Refused
 from koinon.services.prices import to_text
@@ -37,12 +38,9 @@ from koinon.services.signature import InvalidInput
 from koinon.services.x402 import (
     BATCH,
     BatchPayment,
-    Payment,
     Terms,
     TransferPayment,
-    decode,
     encode,
-    parse_payment,
     payment_required,
 )
 
@@ -82,6 +80,7 @@ class Open:
     description: bytes
     evidence_head: bytes
     unpaid: bytes
+    headers: HeaderReader
 
 
 class Answer(NamedTuple):
@@ -214,7 +213,7 @@ class Gateway:
         if not payment_header:
             await _respond(send, 402, [PROBLEM, (b"payment-required", opened.unpaid)], _UNPAID)
             return
-        payment = parse_payment(decode(payment_header), opened.terms)
+        payment = opened.headers.read(payment_header)
         if isinstance(payment, BatchPayment) and payment.kind == "refund":
             await self._refund(opened, payment, send)
             return
@@ -343,7 +342,7 @@ class Gateway:
             if not header:
                 await _respond(send, 402, [PROBLEM, (b"payment-required", opened.unpaid)], _UNPAID)
                 return
-            payment: Payment = parse_payment(decode(header), opened.terms)
+            payment = opened.headers.read(header)
             if not isinstance(payment, BatchPayment) or payment.kind != "refund":
                 raise BadInput(
                     "This address only refunds.", hint="Send a refund payload.", code="payment.not_a_refund"
@@ -455,6 +454,7 @@ class Gateway:
             orjson.dumps(description),
             b',"evidence":' + orjson.dumps(evidence)[:-1] + b',"input_digest":"0x',
             encode(payment_required(terms, url, service.description)),
+            HeaderReader(terms),
         )
 
     def _authorize(self, scope: Scope) -> None:

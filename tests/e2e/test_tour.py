@@ -41,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(home: Path, anvil_path: Path) -> dict:
+def first(home: Path, anvil_path: Path):
     done = tour(home, anvil_path, "--json", "--calls", str(CALLS))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

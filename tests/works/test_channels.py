@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -13,17 +14,14 @@ from koinon.chain.keys import Key
 from koinon.errors import TransactionFailed
 from koinon.works.channels import Channels
 from koinon.works.vouchers import ChannelConfig, Claim
-from tests.services.support import COIN, Hall, find_anvil, open_hall
+from tests.services.support import COIN, Hall, open_hall
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    anvil = find_anvil()
-    if anvil is None:
-        pytest.skip("no anvil: run `make setup`")
-    with open_hall(tmp_path_factory.mktemp("hall"), anvil) as hall:
+def hall(tmp_path_factory: pytest.TempPathFactory, anvil_path: Path) -> Iterator[Hall]:
+    with open_hall(tmp_path_factory.mktemp("hall")) as hall:
         yield hall
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, PaymentError, PeerError
+from koinon.services.asgi import BODY_LIMIT
 from koinon.services.client import Buyer
-from koinon.services.gateway import BODY_LIMIT
 from koinon.services.registry import Registry, Service
 from koinon.services.x402 import encode
 from koinon.works.channels import Channels

@@ -4,7 +4,7 @@ kept.
 
 A call by voucher touches no chain: the signature is checked against the payer's cached public key, the amount
 against the account (see `ledger`), and the charge is written by the journal with all other charges of the
-same event-loop tick. Deposits, `exact` transfers and refunds go through the chain, in threads.
+same event-loop tick. Deposits and refunds go through the chain, in threads; `exact` payments are `transfers`.
 """
 
 from __future__ import annotations
@@ -14,27 +14,22 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import orjson
 
 from koinon.errors import TransactionFailed
-from koinon.services.journal import CallRecord, ChannelRecord, Journal, TransferRecord, Watermark
-from koinon.services.ledger import EXCEEDS_BALANCE, MISMATCH, Account, Refused
+from koinon.services.channel import Channel, ChannelRefused
+from koinon.services.journal import CallRecord, ChannelRecord, Journal
+from koinon.services.ledger import EXCEEDS_BALANCE, MISMATCH, Account, Refused, refuse
 from koinon.services.onchain import OnChain
 from koinon.services.signers import Signers, claimable
-from koinon.services.x402 import BatchPayment, Terms, TransferPayment, channel_state, settle_response
+from koinon.services.transfers import LATEST_ARRIVAL_S, Transfers
+from koinon.services.x402 import BatchPayment, Terms, settle_response
 from koinon.works.channels import ChannelState
-from koinon.works.payments import deposit_nonce
+from koinon.works.payments import DepositAuthorization, deposit_nonce
 from koinon.works.vouchers import ChannelConfig, Claim, Voucher
 from koinon.works.wire import MalformedPayment
-
-_BATCH: Final = "invalid_batch_settlement_evm_"
-_EXACT: Final = "invalid_exact_evm_"
-LATEST_ARRIVAL_S: Final = 6
-"""An authorization must stay valid this long for its transaction to be mined in time (as x402 facilitators
-ask)."""
 
 BUSY_GROUP: Final = 3
 GATHER_S: Final = 0.002
@@ -42,62 +37,6 @@ GATHER_S: Final = 0.002
 
 Answer = TypeVar("Answer")
 Work = Callable[[], Awaitable[bytes]]
-
-
-@dataclass(slots=True, weakref_slot=True)
-class Channel:
-    """A channel that pays one service."""
-
-    channel_id: bytes
-    work_id: int
-    config: ChannelConfig
-    wire: dict[str, Any]
-    account: Account
-    number: int = 0
-    withdraw_requested_at: int = 0
-    refund_nonce: int = 0
-    active: bool = True
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def watermark(self) -> tuple[int, Watermark]:
-        """As the journal keeps it."""
-        account = self.account
-        return self.number, Watermark(account.charged, account.signed, account.floor, account.signature)
-
-    def apply(self, state: ChannelState) -> None:
-        """Take over what the chain says. What was claimed was charged, even if this gateway no longer knows
-        it."""
-        account = self.account
-        account.balance = state.balance
-        account.claimed = state.claimed
-        account.charged = max(account.charged, state.claimed)
-        self.withdraw_requested_at = state.withdraw_requested_at
-        self.refund_nonce = state.refund_nonce
-
-    def state(self) -> dict[str, Any]:
-        """x402's channelState."""
-        return channel_state(
-            self.channel_id,
-            balance=self.account.balance,
-            claimed=self.account.claimed,
-            withdraw_requested_at=self.withdraw_requested_at,
-            refund_nonce=self.refund_nonce,
-            charged=self.account.charged,
-        )
-
-
-class ChannelRefused(Refused):
-    """A refusal that tells the buyer the channel's true state, so that it can go on from there."""
-
-    def __init__(self, refused: Refused, channel: Channel) -> None:
-        super().__init__(refused.reason, refused.message, hint=refused.hint, corrective=True)
-        self.channel_state = channel.state()
-        account = channel.account
-        self.voucher_state = (
-            {"signedMaxClaimable": str(account.signed), "signature": "0x" + account.signature.hex()}
-            if account.signature
-            else None
-        )
 
 
 class Cashier:
@@ -124,7 +63,7 @@ class Cashier:
         self._calls: list[tuple[int, CallRecord]] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._last_group = 0
-        self._transfers: set[tuple[str, bytes]] = set()
+        self.transfers = Transfers(chain, journal, self._signers, self.run)
         for record in journal.channels():
             self._restore(record)
 
@@ -141,7 +80,7 @@ class Cashier:
         account, amount, price = channel.account, payment.voucher.amount, terms.price
         self._same_channel(channel, work_id, payment)
         if channel.withdraw_requested_at:
-            raise _refuse(
+            raise refuse(
                 "withdrawal_pending", "The channel's payer announced a withdrawal.", "Open a new channel."
             )
         self._check(channel, amount, price)
@@ -174,30 +113,24 @@ class Cashier:
         async with channel.lock:
             spent, state = await self._thread(self._deposit_outlook, payer, payment, deposit.salt)
             if state.withdraw_requested_at:
-                raise _refuse(
+                raise refuse(
                     "withdrawal_pending", "The channel's payer announced a withdrawal.", "Open a new one."
                 )
             if not spent:
                 now = int(time.time())
                 if deposit.valid_before < now + LATEST_ARRIVAL_S:
-                    raise _refuse(
+                    raise refuse(
                         "payload_authorization_valid_before",
                         "The deposit's authorization has expired.",
                         "Sign a new one.",
                     )
                 if deposit.valid_after > now:
-                    raise _refuse(
+                    raise refuse(
                         "payload_authorization_valid_after",
                         "The deposit's authorization is not valid yet.",
                         "",
                     )
-                await self._simulate(
-                    "deposit_simulation_failed",
-                    self._channels.try_deposit,
-                    self.authorizer,
-                    channel.config,
-                    deposit,
-                )
+                await self._simulate(channel, deposit)
             channel.apply(state)
             account, amount, price = channel.account, payment.voucher.amount, terms.price
             expected = state.balance + (0 if spent else deposit.amount)
@@ -234,7 +167,7 @@ class Cashier:
         async with channel.lock:
             account = channel.account
             if account.reserved:
-                raise _refuse(
+                raise refuse(
                     "channel_busy",
                     "Calls on this channel are still in flight.",
                     "Ask again when they are done.",
@@ -245,12 +178,12 @@ class Cashier:
                 )
             wanted = payment.refund_amount
             if wanted == 0:
-                raise _refuse(
+                raise refuse(
                     "refund_amount_invalid", "Nothing cannot be refunded.", "Ask for an amount above 0."
                 )
             remainder = account.balance - account.charged
             if remainder <= 0 or (wanted is not None and wanted > remainder):
-                raise _refuse("refund_no_balance", f"Only {remainder} can be refunded.", "Ask for less.")
+                raise refuse("refund_no_balance", f"Only {remainder} can be refunded.", "Ask for less.")
             account.reserved += remainder  # no call may spend it meanwhile
             try:
                 transaction = await self._thread(
@@ -271,65 +204,6 @@ class Cashier:
             self._journal.forget_channel(channel.number)
         return response
 
-    async def pay_by_transfer(
-        self, terms: Terms, work_id: int, payment: TransferPayment, input_digest: bytes, work: Work
-    ) -> tuple[bytes, dict[str, Any], TransferRecord]:
-        """Run ``work``, then settle an `exact` payment on chain; the record is to be passed to `answered`.
-
-        A payment whose answer never left (the process died in between) is answered again for the same input,
-        without being settled twice.
-        """
-        key = (payment.payer, payment.nonce)
-        if key in self._transfers:
-            raise _refuse(
-                "nonce_already_used", "This payment is being processed.", "Wait for its answer.", _EXACT
-            )
-        self._transfers.add(key)
-        try:
-            record = self._journal.transfer(*key)
-            if record is not None and (
-                record.answered or record.work_id != work_id or record.input_digest != input_digest
-            ):
-                raise _refuse(
-                    "nonce_already_used", "This payment was already used.", "Sign a new one.", _EXACT
-                )
-            settled = record is not None and await self._thread(
-                self.chain.authorization_used, payment.payer, payment.nonce
-            )
-            if not settled:
-                self._check_transfer(terms, payment)
-                await self._simulate(
-                    "transaction_simulation_failed", self.chain.try_transfer, payment, prefix=_EXACT
-                )
-            answer = await work()
-            record = record or TransferRecord(
-                payment.payer, payment.nonce, work_id, input_digest, payment.value, None, False
-            )
-            transaction = record.transaction_hash or ""
-            if not settled:
-                self._journal.save_transfer(record)
-                transaction = await self._settle_transfer(payment)
-        finally:
-            self._transfers.discard(key)
-        response = settle_response(
-            terms.network, payment.payer, transaction=transaction, amount=payment.value
-        )
-        return answer, response, record
-
-    def answered(self, record: TransferRecord, transaction: str) -> None:
-        """Note that the answer to an `exact` payment has left: the payment buys nothing more."""
-        self._journal.save_transfer(
-            TransferRecord(
-                record.payer,
-                record.nonce,
-                record.work_id,
-                record.input_digest,
-                record.amount,
-                transaction,
-                True,
-            )
-        )
-
     def paid_before(self, channel_id: bytes, call_key: bytes) -> CallRecord | None:
         """A call already paid under this key on this channel."""
         channel = self.channels.get(channel_id)
@@ -346,7 +220,7 @@ class Cashier:
         """Raises Refused unless the channel's payer signed this voucher."""
         channel = self.channels.get(payment.voucher.channel_id)
         if channel is None:
-            raise _refuse("channel_not_found", "The channel is not known here.", "Deposit into it first.")
+            raise refuse("channel_not_found", "The channel is not known here.", "Deposit into it first.")
         self._verify_voucher(channel.config.signer, payment.voucher)
 
     def acknowledge(self, terms: Terms, channel_id: bytes) -> dict[str, Any]:
@@ -406,14 +280,14 @@ class Cashier:
         config = ChannelConfig.from_json(payment.config)
         channel_id = payment.voucher.channel_id
         if self._digests.channel_id(config) != channel_id:
-            raise _refuse("channel_id_mismatch", "The channel id is not that of its configuration.", "")
+            raise refuse("channel_id_mismatch", "The channel id is not that of its configuration.", "")
         for name, given, expected in (
             ("receiver", config.receiver, terms.pay_to),
             ("receiver_authorizer", config.receiver_authorizer, terms.authorizer),
             ("token", config.token, terms.coin),
         ):
             if given != expected:
-                raise _refuse(
+                raise refuse(
                     f"{name}_mismatch",
                     f"The channel's {name} is not {expected}.",
                     "Open a channel as the 402 answer says.",
@@ -427,7 +301,7 @@ class Cashier:
         self._verify_voucher(channel.config.signer, payment.voucher)
         state = (await self._thread(self._channels.states, [payment.voucher.channel_id]))[0]
         if state.balance == 0:
-            raise _refuse("channel_not_found", "The channel holds nothing.", "Deposit into it first.")
+            raise refuse("channel_not_found", "The channel holds nothing.", "Deposit into it first.")
         channel = self.channels.get(payment.voucher.channel_id) or self._opening.setdefault(
             payment.voucher.channel_id, channel
         )
@@ -438,10 +312,10 @@ class Cashier:
     def _same_channel(self, channel: Channel, work_id: int, payment: BatchPayment) -> None:
         if payment.config != channel.wire:
             if ChannelConfig.from_json(payment.config) != channel.config:
-                raise _refuse("channel_id_mismatch", "The channel id is not that of its configuration.", "")
+                raise refuse("channel_id_mismatch", "The channel id is not that of its configuration.", "")
             channel.wire = payment.config
         if channel.work_id != work_id:
-            raise _refuse(
+            raise refuse(
                 "receiver_mismatch", "The channel pays another service.", "Open one for this service."
             )
 
@@ -459,7 +333,7 @@ class Cashier:
         if not self._signers.verify(
             self._digests.voucher(voucher.channel_id, voucher.amount), voucher.signature, signer
         ):
-            raise _refuse(
+            raise refuse(
                 "voucher_signature", "The voucher is not signed by the channel's payer.", "Sign it again."
             )
 
@@ -520,7 +394,7 @@ class Cashier:
                 self._channels.deposit, self.chain.key, channel.config, payment.deposit
             )
         except TransactionFailed as error:
-            raise _refuse(
+            raise refuse(
                 "deposit_transaction_failed", f"The deposit failed: {error.reason}.", error.hint
             ) from error
         channel.apply((await self._thread(self._channels.states, [channel.channel_id]))[0])
@@ -531,53 +405,13 @@ class Cashier:
             self._channels.claim(self.chain.key, [self.claim(channel)])
         return self.chain.refund(channel.config, amount).transaction_hash
 
-    def _check_transfer(self, terms: Terms, payment: TransferPayment) -> None:
-        now = int(time.time())
-        if payment.receiver != terms.pay_to:
-            raise _refuse("recipient_mismatch", f"The payment does not go to {terms.pay_to}.", "", _EXACT)
-        if payment.value != terms.price:
-            raise _refuse(
-                "authorization_value_mismatch",
-                f"The payment is {payment.value}, the price {terms.price}.",
-                "",
-                _EXACT,
-            )
-        if payment.valid_before < now + LATEST_ARRIVAL_S:
-            raise _refuse("authorization_valid_before", "The payment has expired.", "Sign a new one.", _EXACT)
-        if payment.valid_after > now:
-            raise _refuse("authorization_valid_after", "The payment is not valid yet.", "", _EXACT)
-        digest = self.chain.coin_digests.transfer(
-            payment.payer,
-            payment.receiver,
-            payment.value,
-            valid_after=payment.valid_after,
-            valid_before=payment.valid_before,
-            nonce=payment.nonce,
-        )
-        if not self._signers.verify(digest, payment.signature, payment.payer):
-            raise _refuse("signature", "The payment is not signed by its payer.", "Sign it again.", _EXACT)
-
-    async def _simulate(
-        self, reason: str, attempt: Callable[..., None], *arguments: Any, prefix: str = _BATCH
-    ) -> None:
+    async def _simulate(self, channel: Channel, deposit: DepositAuthorization) -> None:
         try:
-            await self._thread(attempt, *arguments)
+            await self._thread(self._channels.try_deposit, self.authorizer, channel.config, deposit)
         except TransactionFailed as error:
-            raise _refuse(
-                reason, f"The payment would fail on chain: {error.reason}.", error.hint, prefix
-            ) from error
-
-    async def _settle_transfer(self, payment: TransferPayment) -> str:
-        try:
-            return (await self._thread(self.chain.transfer, payment)).transaction_hash
-        except TransactionFailed as error:
-            raise _refuse(
-                "transaction_failed", f"The payment failed on chain: {error.reason}.", error.hint, _EXACT
+            raise refuse(
+                "deposit_simulation_failed", f"The deposit would fail: {error.reason}.", error.hint
             ) from error
 
     async def _thread(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
-
-
-def _refuse(reason: str, message: str, hint: str, prefix: str = _BATCH) -> Refused:
-    return Refused(prefix + reason, message, hint=hint)

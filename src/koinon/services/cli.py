@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,9 +16,10 @@ from koinon.errors import BadInput
 from koinon.services.api import Listing, Services, with_url
 from koinon.services.client import Buyer
 from koinon.services.prices import to_text, to_units
-from koinon.services.serve import GatewayOptions
+from koinon.services.serve import GatewayOptions, check_place
 from koinon.settings import Settings
 from koinon.terminal import Session, Terminal, json_option
+from koinon.works.api import Works
 from koinon.works.arguments import read_shares
 
 GATEWAY = "gateway"
@@ -58,6 +60,7 @@ def publish(
     fractions = read_shares(shares)
     with session.node() as node:
         services = _services(session.settings, node)
+        _check_place(session.settings, services, no_serve)
         listing = services.publish(
             target,
             price,
@@ -66,6 +69,28 @@ def publish(
             description=description,
             workers=workers,
             timeout_s=timeout,
+        )
+        if no_serve or services.running() is not None:
+            session.terminal.result(asdict(listing), lambda terminal: _show(terminal, listing))
+            return
+        _serve(session, services, listing)
+
+
+@group.command()
+@click.argument("work_id", type=int)
+@click.argument("model_file", type=click.Path(path_type=Path))
+@click.option("--price", required=True, help='Price of a call in coins, like "0.001".')
+@click.option("--no-serve", is_flag=True, help="Only list it; `koinon service serve` sells it.")
+@json_option
+@click.pass_obj
+def offer(session: Session, *, work_id: int, model_file: Path, price: str, no_serve: bool) -> None:
+    """Sell Work WORK_ID, a model that was taught already, by its MODEL_FILE (npz), until Ctrl-C."""
+    with session.node() as node:
+        services = _services(session.settings, node)
+        _check_place(session.settings, services, no_serve)
+        file = Works(node.chain, node.store, node.operator).registration_of(work_id).registration
+        listing = services.offer_model(
+            work_id, model_file, price, name=file.name, description=file.description, card=file.card
         )
         if no_serve or services.running() is not None:
             session.terminal.result(asdict(listing), lambda terminal: _show(terminal, listing))
@@ -189,6 +214,12 @@ def _buyer(settings: Settings, node: Any, decimals: int) -> Key:
         mint = coin.transaction("mint", key.address, to_units(POCKET_MONEY, decimals))
         node.chain.sender(node.operator).send(mint)
     return key
+
+
+def _check_place(settings: Settings, services: Services, no_serve: bool) -> None:
+    """A taken port is said before anything is published."""
+    if not no_serve and services.running() is None:
+        check_place(GatewayOptions(host=settings.host, port=settings.port))
 
 
 def _serve(session: Session, services: Services, listing: Listing | None) -> None:

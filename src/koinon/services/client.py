@@ -14,7 +14,7 @@ import secrets
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -496,8 +496,3 @@ def _fault(response: Response) -> KoinonError:
     elif 400 <= response.status < 500:
         kind = BadInput
     return kind(title, hint=hint, code=code)
-
-
-def answers_of(bill: Bill) -> Sequence[Answer]:
-    """The answers that came, in the calls' order."""
-    return [answer for answer in bill.answers if answer is not None]

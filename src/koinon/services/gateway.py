@@ -18,7 +18,6 @@ import contextlib
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,7 +25,25 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from koinon.errors import BadInput, KoinonError, NotFound
-from koinon.services.cashier import Cashier, ChannelRefused
+from koinon.services.asgi import (
+    BODY_LIMIT,
+    JSON,
+    PROBLEM,
+    Headers,
+    Receive,
+    RequestProblem,
+    Scope,
+    Send,
+    header,
+    is_json,
+    problem_of,
+    read_body,
+    read_rest,
+    respond,
+    too_large,
+)
+from koinon.services.cashier import Cashier
+from koinon.services.channel import ChannelRefused
 from koinon.services.executor import Inline, Runner, Workers
 from koinon.services.headers import HeaderReader
 from koinon.services.journal import CallRecord
@@ -34,7 +51,6 @@ from koinon.services.ledger import Refused
 from koinon.services.prices import to_text
 from koinon.services.registry import Registry, Service
 from koinon.services.settlement import Settlement
-from koinon.services.signature import InvalidInput
 from koinon.services.x402 import (
     BATCH,
     BatchPayment,
@@ -44,29 +60,9 @@ from koinon.services.x402 import (
     payment_required,
 )
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
-BODY_LIMIT: Final = 1 << 20
-BODY_TIMEOUT_S: Final = 10.0
 ANSWERS_KEPT: Final = 4096
 ANSWER_KEPT_LIMIT: Final = 65_536
 KEY_LIMIT: Final = 64
-JSON: Final = (b"content-type", b"application/json")
-PROBLEM: Final = (b"content-type", b"application/problem+json")
-
-
-class RequestProblem(KoinonError):
-    """A request that is refused for its form, with the HTTP status that says so."""
-
-    def __init__(self, status: int, message: str, hint: str, code: str) -> None:
-        super().__init__(message, hint=hint, code=code)
-        self.status = status
-
-    def problem(self) -> dict[str, object]:
-        return super().problem() | {"status": self.status}
 
 
 @dataclass
@@ -186,11 +182,11 @@ class Gateway:
             else:
                 await self._other(opened, scope, receive, send)
         except RequestProblem as error:
-            await _respond(
+            await respond(
                 send, error.status, [PROBLEM, (b"connection", b"close")], orjson.dumps(error.problem())
             )
         except KoinonError as error:
-            await _respond(send, error.http_status, [PROBLEM], orjson.dumps(_problem(error)))
+            await respond(send, error.http_status, [PROBLEM], orjson.dumps(problem_of(error)))
 
     async def _call(self, opened: Open, scope: Scope, receive: Receive, send: Send) -> None:
         payment_header = call_key = content_type = length = b""
@@ -204,20 +200,20 @@ class Gateway:
             elif name == b"content-length":
                 length = value
         if length and (not length.isdigit() or int(length) > BODY_LIMIT):
-            raise _too_large()
+            raise too_large()
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             body = message.get("body", b"")
         else:
-            body = await _read_rest(receive, message)
+            body = await read_rest(receive, message)
         if not payment_header:
-            await _respond(send, 402, [PROBLEM, (b"payment-required", opened.unpaid)], _UNPAID)
+            await respond(send, 402, [PROBLEM, (b"payment-required", opened.unpaid)], _UNPAID)
             return
         payment = opened.headers.read(payment_header)
         if isinstance(payment, BatchPayment) and payment.kind == "refund":
             await self._refund(opened, payment, send)
             return
-        if content_type != b"application/json" and not _is_json(content_type):
+        if content_type != b"application/json" and not is_json(content_type):
             raise RequestProblem(
                 415, "The body is not JSON.", "Send content-type: application/json.", "service.content_type"
             )
@@ -229,7 +225,7 @@ class Gateway:
                 await self._by_transfer(opened, payment, body, input_digest, send)
             else:
                 answer = await self._by_channel(opened, payment, body, input_digest, call_key)
-                await _respond(send, 200, answer.headers, answer.body)
+                await respond(send, 200, answer.headers, answer.body)
         except Refused as refused:
             await self._refuse(opened, refused, send)
 
@@ -249,7 +245,7 @@ class Gateway:
             result, response = await pay(terms, work_id, payment, record, lambda: runner.call(body))
         except BaseException as error:
             if mine:
-                del self._answers[known]
+                self._answers.pop(known, None)
                 pending.cancel()
             if isinstance(error, ChannelRefused):
                 again = await self._again(opened, payment, body, record, mine)
@@ -295,12 +291,12 @@ class Gateway:
     async def _by_transfer(
         self, opened: Open, payment: TransferPayment, body: bytes, input_digest: bytes, send: Send
     ) -> None:
-        result, response, record = await self.cashier.pay_by_transfer(
+        result, response, record = await self.cashier.transfers.pay(
             opened.terms, opened.service.work_id, payment, input_digest, lambda: opened.runner.call(body)
         )
         answer = self._answer(opened, input_digest, result, response)
-        await _respond(send, 200, answer.headers, answer.body)
-        self.cashier.answered(record, response["transaction"])
+        await respond(send, 200, answer.headers, answer.body)
+        self.cashier.transfers.answered(record, response["transaction"])
 
     def _answer(self, opened: Open, input_digest: bytes, result: bytes, response: dict[str, Any]) -> Answer:
         body = b"".join((b'{"result":', result, opened.evidence_head, input_digest.hex().encode(), b'"}}'))
@@ -310,7 +306,7 @@ class Gateway:
         state = voucher = None
         if isinstance(refused, ChannelRefused):
             state, voucher = refused.channel_state, refused.voucher_state
-        header = encode(
+        required = encode(
             payment_required(
                 opened.terms,
                 opened.url,
@@ -321,7 +317,7 @@ class Gateway:
             )
         )
         body = orjson.dumps(refused.problem() | {"reason": refused.reason})
-        await _respond(send, 402, [PROBLEM, (b"payment-required", header)], body)
+        await respond(send, 402, [PROBLEM, (b"payment-required", required)], body)
 
     async def _refund(self, opened: Open, payment: BatchPayment, send: Send) -> None:
         try:
@@ -330,29 +326,29 @@ class Gateway:
             await self._refuse(opened, refused, send)
             return
         body = orjson.dumps({"refunded": response["amount"], "transaction": response["transaction"]})
-        await _respond(send, 200, [JSON, (b"payment-response", encode(response))], body)
+        await respond(send, 200, [JSON, (b"payment-response", encode(response))], body)
 
     async def _other(self, opened: Open | None, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         if method in ("GET", "HEAD") and opened is not None:
-            await _respond(send, 200, [JSON], opened.description)
+            await respond(send, 200, [JSON], opened.description)
         elif path.endswith("/refund") and (opened := self._services.get(path.removesuffix("/refund"))):
-            await _read_body(receive)
-            header = _header(scope, b"payment-signature")
-            if not header:
-                await _respond(send, 402, [PROBLEM, (b"payment-required", opened.unpaid)], _UNPAID)
+            await read_body(receive)
+            signed = header(scope, b"payment-signature")
+            if not signed:
+                await respond(send, 402, [PROBLEM, (b"payment-required", opened.unpaid)], _UNPAID)
                 return
-            payment = opened.headers.read(header)
+            payment = opened.headers.read(signed)
             if not isinstance(payment, BatchPayment) or payment.kind != "refund":
                 raise BadInput(
                     "This address only refunds.", hint="Send a refund payload.", code="payment.not_a_refund"
                 )
             await self._refund(opened, payment, send)
         elif method == "POST" and path == "/settle":
-            await _read_body(receive)
+            await read_body(receive)
             self._authorize(scope)
             report = await self.settlement.settle(everything=True)
-            await _respond(send, 200, [JSON], orjson.dumps(report.to_dict()))
+            await respond(send, 200, [JSON], orjson.dumps(report.to_dict()))
         elif method not in ("GET", "HEAD"):
             raise RequestProblem(
                 405,
@@ -362,11 +358,11 @@ class Gateway:
             )
         elif path == "/services":
             items = b",".join(opened.description for opened in self._services.values())
-            await _respond(send, 200, [JSON], b'{"services":[' + items + b"]}")
+            await respond(send, 200, [JSON], b'{"services":[' + items + b"]}")
         elif path == "/health":
-            await _respond(send, 200, [JSON], orjson.dumps(self.health()))
+            await respond(send, 200, [JSON], orjson.dumps(self.health()))
         elif path == "/.well-known/agent-registration.json":
-            await _respond(send, 200, [JSON], orjson.dumps(self.agent_registration()))
+            await respond(send, 200, [JSON], orjson.dumps(self.agent_registration()))
         else:
             raise self._missing(path)
 
@@ -458,7 +454,7 @@ class Gateway:
         )
 
     def _authorize(self, scope: Scope) -> None:
-        given = _header(scope, b"authorization")
+        given = header(scope, b"authorization")
         if not hmac.compare_digest(given, b"Bearer " + self._token):
             raise RequestProblem(
                 401,
@@ -515,72 +511,6 @@ async def _runner(service: Service) -> Runner:
     workers = Workers(service.target, count=service.workers, timeout_s=service.timeout_s)
     await workers.start()
     return workers
-
-
-async def _read_body(receive: Receive) -> bytes:
-    return await _read_rest(receive, await receive())
-
-
-async def _read_rest(receive: Receive, message: dict[str, Any]) -> bytes:
-    """The whole body, of which ``message`` is the first part."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise RequestProblem(
-                        400, "The connection was closed before the body ended.", "", "service.disconnected"
-                    )
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > BODY_LIMIT:
-                    raise _too_large()
-                if not message.get("more_body"):
-                    return b"".join(parts)
-                message = await receive()
-    except TimeoutError:
-        raise RequestProblem(
-            408,
-            f"The body did not arrive within {BODY_TIMEOUT_S:g} s.",
-            "Send it faster.",
-            "service.slow_client",
-        ) from None
-
-
-async def _respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, (b"content-length", b"%d" % len(body))],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
-
-
-def _header(scope: Scope, name: bytes) -> bytes:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return b""
-
-
-def _is_json(content_type: bytes) -> bool:
-    return content_type.split(b";", 1)[0].strip().lower() == b"application/json"
-
-
-def _problem(error: KoinonError) -> dict[str, object]:
-    document = error.problem()
-    if isinstance(error, InvalidInput):
-        document["problems"] = error.problems
-    return document
-
-
-def _too_large() -> RequestProblem:
-    return RequestProblem(
-        413, "The body is too large.", f"At most {BODY_LIMIT} bytes.", "service.body_too_large"
-    )
 
 
 _UNPAID: Final = orjson.dumps(

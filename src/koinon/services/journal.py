@@ -151,8 +151,8 @@ class Journal:
         """Write these, each with its channel's number, in one transaction; when it returns, a killed process
         no longer forgets them."""
         execute = self._database.execute
-        execute("BEGIN IMMEDIATE")
         try:
+            execute("BEGIN IMMEDIATE")
             for number, (charged, signed, floor, signature) in watermarks:
                 execute(
                     "INSERT OR REPLACE INTO watermarks VALUES (?, ?, ?, ?, ?)",
@@ -163,10 +163,17 @@ class Journal:
                 execute(
                     "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?)", (number, call_key, input_digest, now)
                 )
-        except BaseException:
-            execute("ROLLBACK")
+            execute("COMMIT")
+        except BaseException as error:
+            if self._database.in_transaction:
+                execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise SetupError(
+                    f"The journal {self._path} cannot be written: {error}.",
+                    hint="Make room on the disk; nothing is acknowledged meanwhile.",
+                    code="service.journal",
+                ) from error
             raise
-        execute("COMMIT")
         self._dirty.set()
 
     def channels(self) -> list[ChannelRecord]:

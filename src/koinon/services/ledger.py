@@ -19,8 +19,10 @@ from typing import Final
 
 from koinon.errors import PaymentError
 
-MISMATCH: Final = "invalid_batch_settlement_evm_cumulative_amount_mismatch"
-EXCEEDS_BALANCE: Final = "invalid_batch_settlement_evm_cumulative_exceeds_balance"
+BATCH_REASON: Final = "invalid_batch_settlement_evm_"
+EXACT_REASON: Final = "invalid_exact_evm_"
+MISMATCH: Final = BATCH_REASON + "cumulative_amount_mismatch"
+EXCEEDS_BALANCE: Final = BATCH_REASON + "cumulative_exceeds_balance"
 
 USED_LIMIT: Final = 4096
 
@@ -35,10 +37,13 @@ class Refused(PaymentError):
 
 
 def short_reason(reason: str) -> str:
-    """x402's reason without its scheme prefix."""
-    for prefix in ("invalid_batch_settlement_evm_", "invalid_exact_evm_payload_", "invalid_exact_evm_"):
-        reason = reason.removeprefix(prefix)
-    return reason
+    """x402's reason without its scheme's prefix."""
+    return reason.removeprefix(BATCH_REASON).removeprefix(EXACT_REASON)
+
+
+def refuse(reason: str, message: str, hint: str = "", *, prefix: str = BATCH_REASON) -> Refused:
+    """A refusal by the short form of its reason."""
+    return Refused(prefix + reason, message, hint=hint)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from koinon.chain.address import checksum
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
 from koinon.chain.keys import Key
@@ -36,6 +37,31 @@ class OnChain:
     def authorization_used(self, payer: str, nonce: bytes) -> bool:
         """Whether an ERC-3009 authorization was spent or cancelled."""
         return bool(self._coin.call("authorizationState", payer, nonce))
+
+    def transfer_arrived(self, payment: TransferPayment) -> bool:
+        """Whether this very payment was carried out.
+
+        A used nonce alone proves nothing: its payer may have cancelled it, or spent it on another transfer.
+        So the transfer to the receiver must stand beside the nonce's use in the same transaction.
+        """
+        used = self._coin.event("AuthorizationUsed")
+        moved = self._coin.event("Transfer")
+        query = {
+            "address": self.coin,
+            "topics": used.topics(authorizer=payment.payer, nonce=payment.nonce),
+            "fromBlock": hex(self.chain.network.start_block),
+            "toBlock": "latest",
+        }
+        wanted = (payment.payer, payment.receiver, payment.value)
+        for log in self.chain.rpc.call("eth_getLogs", query):
+            position = int(log["logIndex"], 16)
+            receipt = self.chain.rpc.call("eth_getTransactionReceipt", log["transactionHash"])
+            for other in receipt["logs"]:
+                beside = abs(int(other["logIndex"], 16) - position) == 1
+                ours = beside and checksum(other["address"]) == self.coin and moved.matches(other)
+                if ours and tuple(moved.decode(other).values()) == wanted:
+                    return True
+        return False
 
     def try_transfer(self, payment: TransferPayment) -> None:
         """Simulate an EIP-3009 transfer; raises TransactionFailed with the reason when it would fail."""

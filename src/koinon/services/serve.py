@@ -130,6 +130,11 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
         loop.add_signal_handler(number, stop)
 
 
+def check_place(options: GatewayOptions) -> None:
+    """SetupError when a gateway could not listen there now."""
+    _listen(options).close()
+
+
 def _listen(options: GatewayOptions) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -139,7 +144,7 @@ def _listen(options: GatewayOptions) -> socket.socket:
         listener.close()
         raise SetupError(
             f"The gateway cannot listen on {options.host}:{options.port} ({error.strerror}).",
-            hint="Choose another port, or 0 for any free one.",
+            hint="Set KOINON_PORT to another port, or to 0 for any free one.",
             code="service.port",
         ) from error
     listener.listen(1024)

@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from koinon.services.cashier import Cashier, Channel
+from koinon.services.cashier import Cashier
+from koinon.services.channel import Channel
 
 
 @dataclass

@@ -195,17 +195,6 @@ def settle_response(
     }
 
 
-def settle_failure(network: str, reason: str, message: str) -> dict[str, Any]:
-    """The PAYMENT-RESPONSE object of a payment that was refused for good."""
-    return {
-        "success": False,
-        "errorReason": reason,
-        "errorMessage": message,
-        "transaction": "",
-        "network": network,
-    }
-
-
 def parse_payment(value: Any, terms: Terms) -> Payment:
     """The payment in a decoded header, checked for form and for agreement with the service's terms.
 

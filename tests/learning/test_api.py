@@ -69,7 +69,7 @@ def test_owners_teach_and_are_paid(tmp_path, chain, new_account, fund):
     record = ledger.run(outcome.run_id)
     assert (record.opener, record.round, record.participants) == (opener.address, 3, 0b111)
     assert record.contribution_set == SPLIT.contribution.digest
-    evidence = Evidence.from_bytes((tmp_path / "learning" / "run" / "evidence.bin").read_bytes())
+    evidence = Evidence.from_bytes((learning.files(outcome) / "evidence.bin").read_bytes())
     check_against_chain(federation, outcome.run_id, evidence)
     audit(evidence, SPLIT.contribution, outcome.contributions)
     with pytest.raises(IntegrityError):
@@ -91,7 +91,7 @@ def test_owners_teach_and_are_paid(tmp_path, chain, new_account, fund):
     for owner in outcome.owners:
         assert chain.balance(works.till_of(owner.work_id)) == owner.share
 
-    served = models.load(tmp_path / "learning" / "run" / "model.npz")
+    served = models.load(learning.files(outcome) / "model.npz")
     rows = SPLIT.held_out.features[:20].astype(np.float64)
     assert np.allclose(
         served.probabilities(rows)[:, 1], outcome.model.predict(SPLIT.held_out.features[:20]), atol=1e-5

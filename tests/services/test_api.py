@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from koinon.chain.keyring import Keyring
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, NotFound
 from koinon.services.api import Services
@@ -22,9 +23,10 @@ from koinon.services.client import Buyer
 from koinon.services.models import Mlp, save
 from koinon.services.prices import to_units
 from koinon.services.registry import Registry
+from koinon.settings import Settings
 from koinon.store import BlockStore
 from koinon.works.api import Works
-from koinon.works.registration import Card, Metric
+from koinon.works.registration import Card, Metric, Registration
 from tests.services.support import COIN, PASSWORD, Hall
 
 pytestmark = pytest.mark.e2e
@@ -98,6 +100,49 @@ def test_a_work_that_exists_is_sold_by_its_model_file(hall: Hall, tmp_path: Path
     assert answer.evidence["card"]["baseline"] == 0.72
     services.withdraw(work_id)
     assert services.listings() == []
+
+
+def test_a_finished_model_is_offered_from_the_shell(hall: Hall, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    settings = Settings.load({"KOINON_RPC_URL": hall.chain.rpc.url}, home=home)
+    settings.ensure_home()
+    hall.chain.network.save(settings.network)
+    owner = Keyring(settings.keys, derivation="pbkdf2", environment={}).open("operator")
+    hall.fund(owner.address, ether=10)
+    registration = Registration(name="Credit", description="Who pays back.", card=CARD)
+    work_id = Works(hall.chain, BlockStore(settings.blocks), owner).publish(registration).work_id
+    file = tmp_path / "model.npz"
+    save(
+        file,
+        Mlp(
+            features=("income",),
+            signed_log=np.array([False]),
+            center=np.zeros(1),
+            scale=np.ones(1),
+            layers=((np.ones((1, 1)), np.zeros(1)),),
+            activation="tanh",
+            classes=("pays", "defaults"),
+        ),
+    )
+
+    def offer(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "koinon", "service", "offer", *arguments, "--price", "0.002", "--json"],
+            env={**os.environ, "KOINON_HOME": str(home), "KOINON_RPC_URL": hall.chain.rpc.url},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    done = offer(str(work_id), str(file), "--no-serve")
+    assert done.returncode == 0, done.stderr
+    listing = json.loads(done.stdout)
+    assert (listing["work_id"], listing["name"], listing["price"]) == (work_id, "Credit", 2000)
+    service = Registry(home / "gateway").all()[work_id]
+    assert service.card["value"] == 0.75
+    assert offer("999999", str(file), "--no-serve").returncode == NotFound.exit_status
+    assert offer(str(work_id), str(tmp_path / "no.npz"), "--no-serve").returncode == BadInput.exit_status
 
 
 @pytest.mark.parametrize(

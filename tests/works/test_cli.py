@@ -347,7 +347,8 @@ def test_a_lineage_from_the_rule_to_the_payout(ask, koinon, refuse, card, node, 
     assert ask("collect", remix["work_id"], **there)["received"] == 80
     assert ask("collect", song)["received"] == 20
     found = ask("show", remix["work_id"])
-    assert found["parents"] == [{"work_id": song, "minimum_share": 200_000_000}]
+    till = ask("show", song)["till"]
+    assert found["parents"] == [{"work_id": song, "minimum_share": 200_000_000, "till": till}]
     assert f"made from Work {song}, which gets 20.0000%" in koinon("show", remix["work_id"])[1]
     status, out, _err = koinon("parents", song, "closed")
     assert (status, out) == (0, f"Work {song} may now be a parent: closed.\n")

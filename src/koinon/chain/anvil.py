@@ -12,21 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from koinon.chain.child import bound
 from koinon.errors import SetupError
 
 VERSION: Final = "1.7.1"
 _INSTALL_TIME_S: Final = 300
-
-# Runs before anvil in its process: asks the kernel for SIGTERM when the thread that started it ends (so that
-# a killed Koinon leaves nothing behind and anvil still saves its state), then becomes anvil.
-_BIND_TO_PARENT: Final = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 def find_anvil(configured: Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
@@ -124,7 +114,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 def spawn(executable: Path, arguments: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start anvil so that it ends when the calling thread ends (on Linux), out of reach of Ctrl-C."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _BIND_TO_PARENT, str(os.getpid()), str(executable), *arguments],
+        bound([str(executable), *arguments]),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

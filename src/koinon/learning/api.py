@@ -13,7 +13,7 @@ from koinon.chain.keyring import Keyring
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, SetupError
 from koinon.learning import metrics, simulation
-from koinon.learning.led_run import LedRun, Progress
+from koinon.learning.led_run import UNRECORDED, LedRun, Progress
 from koinon.learning.ledger import Ledger
 from koinon.learning.outcome import Outcome
 from koinon.learning.owner import OwnerConfig
@@ -27,6 +27,7 @@ from koinon.works.registration import Card, Metric, Registration, Service, regis
 from koinon.works.shares import OWNER, WHOLE, ShareTable
 
 OWNER_KEY = "operator"
+RUNS = "runs"
 MODEL_DIGEST_KEY = "modelDigest"
 
 
@@ -44,7 +45,8 @@ class Learning:
     Parameters
     ----------
     data_dir : Path
-        Where runs keep their files, in ``runs/<id>``.
+        Where runs keep their files, in ``runs/<id>``; of those without a chain, only the last's, in
+        ``runs/unrecorded``.
     key : Key
         The opener's.
     chain : Chain, optional
@@ -67,13 +69,17 @@ class Learning:
         return LedRun(
             recipe,
             self._key,
-            self.data_dir / "run",
+            self.data_dir / RUNS,
             contribution=split.contribution,
             held_out=split.held_out,
             owners=len(split.owners),
             chain=self.chain,
             **options,
         )
+
+    def files(self, outcome: Outcome) -> Path:
+        """The folder with a run's model, evidence and contributions."""
+        return self.data_dir / RUNS / (UNRECORDED if self.chain is None else str(outcome.run_id))
 
     def run(
         self,

@@ -94,7 +94,7 @@ def run(
         outcome = learning.run(recipe, split, progress=progress, fund=fund)
         pooled = learning.pooled(outcome, split)
         published = None if node is None else learning.publish(outcome)
-    answer = outcome.to_dict() | {"pooled": asdict(pooled), "files": str(learning.data_dir / "run")}
+    answer = outcome.to_dict() | {"pooled": asdict(pooled), "files": str(learning.files(outcome))}
     if published is not None:
         answer["work"] = {"id": published.work_id, "till": published.till, "uri": published.uri}
     session.terminal.result(answer, lambda terminal: _show(terminal, outcome, answer))
@@ -170,7 +170,7 @@ def _show(terminal: Terminal, outcome: Outcome, answer: dict[str, Any]) -> None:
         ],
         right=(1, 2, 3),
     )
-    together = outcome.together
+    together, files = outcome.together, answer["files"]
     terminal.say(
         f"Together [bold]{together.value:.3f}[/bold] ({together.low:.3f} to {together.high:.3f}), "
         f"all rows in one place {answer['pooled']['score']:.3f}."
@@ -178,7 +178,7 @@ def _show(terminal: Terminal, outcome: Outcome, answer: dict[str, Any]) -> None:
     if outcome.gain is not None:
         gain = outcome.gain
         terminal.say(f"Gain over learning alone {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}).")
-    if outcome.money is not None:
+    if outcome.money is not None and outcome.model.recipe.label == credit_recipe().label:
         money = outcome.money
         terminal.say(
             f"Of {money.approved:,} approved at {money.approval_rate:.0%}, {money.together:,} default; "
@@ -188,3 +188,9 @@ def _show(terminal: Terminal, outcome: Outcome, answer: dict[str, Any]) -> None:
         terminal.say(
             f"Published as Work {answer['work']['id']}; its income arrives at {answer['work']['till']}."
         )
+        terminal.say(
+            f"  sell it   koinon service offer {answer['work']['id']} {files}/model.npz --price 0.001"
+        )
+        terminal.say(f"  check it  koinon learn check {files}/evidence.bin --run {outcome.run_id}")
+    else:
+        terminal.say(f"The model is in {files}/model.npz.")

@@ -29,6 +29,8 @@ from koinon.learning.tables import Table, check_trainable
 from koinon.learning.trained import TrainedModel
 
 Progress = Callable[[dict[str, Any]], None]
+UNRECORDED = "unrecorded"
+"""The folder of a run that no chain numbers."""
 
 
 class LedRun:
@@ -40,7 +42,7 @@ class LedRun:
     key : Key
         The opener's.
     folder : Path
-        For the certificate, the evidence and the model.
+        Gets a folder for this run, named by its id, with the certificate, the evidence and the model.
     contribution, held_out : Table
         The sets that pay and report are measured on; committed on chain before anyone joins.
     owners : int
@@ -87,17 +89,18 @@ class LedRun:
                 code="learning.same_sets",
             )
         self.recipe, self.contribution, self.held_out = recipe, contribution, held_out
-        self._key, self._folder, self._chain = key, folder, chain
+        self._key, self._chain = key, chain
         self._ledger = None if chain is None else Ledger(chain, key)
         federation = () if self._ledger is None else (self._ledger.contract.address,)
         self._domain = federation_domain(0 if chain is None else chain.chain_id, *federation)
         self.run_id = (
             1 if self._ledger is None else self._ledger.open(recipe, contribution.digest, held_out.digest)
         )
+        self.folder = folder / (UNRECORDED if chain is None else str(self.run_id))
         self._leader = Leader(
             recipe,
             key,
-            folder,
+            self.folder,
             run_id=self.run_id,
             domain=self._domain,
             expected=owners,
@@ -205,9 +208,9 @@ class LedRun:
             for index, joining in enumerate(joinings)
         )
         model = TrainedModel(recipe, scaling, run.vector)
-        model.save(self._folder / "model.npz")
-        write_private(self._folder / "evidence.bin", evidence.to_bytes())
-        write_private(self._folder / "contributions.json", contributions.to_bytes())
+        model.save(self.folder / "model.npz")
+        write_private(self.folder / "evidence.bin", evidence.to_bytes())
+        write_private(self.folder / "contributions.json", contributions.to_bytes())
         return Outcome(
             run_id=self.run_id,
             model=model,

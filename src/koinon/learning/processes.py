@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Owners' processes on this machine, watched so that a dead one does not hold up a round."""
+"""Owners' processes on this machine, watched so that a dead one does not hold up a round.
+
+They end with who started them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from koinon.chain.child import bound
 from koinon.chain.handle import Chain
 from koinon.learning.owner import OwnerConfig
 
@@ -38,7 +42,7 @@ class OwnerProcess:
             environment["KOINON_RPC_URL"] = chain.rpc.url
         with self.log.open("wb") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "koinon.learning.owner", str(path)],
+                bound([sys.executable, "-m", "koinon.learning.owner", str(path)]),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

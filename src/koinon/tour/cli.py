@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
+from koinon.errors import SetupError
 from koinon.terminal import Session, json_option
 from koinon.tour.job import Job
 
@@ -21,9 +26,26 @@ def command(session: Session, calls: int, price: str, seed: int) -> None:
     """Five lenders teach one model without showing their customers; it is sold and all are paid."""
     terminal = session.terminal
     started = time.monotonic()
-    with session.node() as node:
-        job = Job(node, terminal, session.settings.home / "tour", calls=calls, price=price, seed=seed)
+    folder = session.settings.home / "tour"
+    with _only_tour(folder), session.node() as node:
+        job = Job(node, terminal, folder, calls=calls, price=price, seed=seed)
         job.stages["node"] = time.monotonic() - started
         ledger = job.run()
     terminal.result(ledger.to_json(), ledger.show)
     ledger.check()
+
+
+@contextmanager
+def _only_tour(folder: Path) -> Iterator[None]:
+    """One tour at a time in a data directory: its parties have one key and one gateway each."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(
+                "A tour is already under way in this data directory.",
+                hint="Wait until it ends, or give this one its own: koinon --home FOLDER tour.",
+                code="tour.running",
+            ) from None
+        yield

@@ -140,11 +140,11 @@ class Job:
             url = f"{serving.wait_for('ready')['url']}/services/{published.work_id}"
             self.stages["serve"] = time.monotonic() - started
             with self._stage("calls"):
-                self._buy(cast.buyer, url, budget, held_out)
+                self._buy(cast.buyer, url, budget, held_out, serving)
             with self._stage("settle"):
                 services.settle()
 
-    def _buy(self, buyer: Party, url: str, budget: int, held_out: Table) -> None:
+    def _buy(self, buyer: Party, url: str, budget: int, held_out: Table, serving: Process) -> None:
         applicants = buyer.home / "applicants.json"
         applicants.write_bytes(
             orjson.dumps([{"features": [float(x) for x in row]} for row in held_out.features[:ASKED]])
@@ -168,7 +168,7 @@ class Job:
             self._terminal.progress(f"A buyer pays for {self._calls:,} calls", self._calls) as advance,
             buyer.start("koinon.services.buyer", str(config), rpc_url=self._rpc_url) as buying,
         ):
-            for event in buying.events():
+            for event in buying.events(needs=serving):
                 if event.get("event") == "progress":
                     advance(int(event["calls"]) - done)
                     done = int(event["calls"])
@@ -237,6 +237,7 @@ class Job:
         shares = sum(row.share for row in rows)
         rows.append(Row(cast.buyer.name, "paid", cast.buyer.address, 0, 0, 0, spent=paid))
         gain, money = outcome.gain, outcome.money
+        names = {lender.address: lender.name for lender in cast.lenders}
         return Ledger(
             alone=alone,
             alone_mean=outcome.alone_mean,
@@ -247,7 +248,10 @@ class Job:
             money=Money(money.approval_rate, money.alone, money.together) if money else None,
             held_out_rows=outcome.held_out_rows,
             rounds=len(outcome.evidence.rounds),
-            missing={str(number): list(who) for number, who in outcome.missing.items()},
+            missing={
+                str(number): [names.get(address, address) for address in who]
+                for number, who in outcome.missing.items()
+            },
             calls=self._calls,
             price=paid // self._calls,
             paid=paid,

@@ -112,7 +112,7 @@ class Ledger:
             ["model taught by", "AUC"],
             [
                 *((name, f"{value:.3f}") for name, value in self.alone.items()),
-                ("all five together, no data shown", str(self.together)),
+                (f"all {_number(self.taught)} together, no data shown", str(self.together)),
                 (f"all rows in one place ({self.pooled_epochs} epochs; not allowed)", f"{self.pooled:.3f}"),
             ],
             right=[1],
@@ -126,8 +126,11 @@ class Ledger:
                 f"In money: approving the safest {money.approval_rate:.0%} of {self.held_out_rows:,}, "
                 f"a lender alone has {money.alone:,.0f} defaults, together {money.together:,}."
             )
-        for number, owners in self.missing.items():
-            terminal.say(f"Round {number} ended without {', '.join(owners)}.")
+        for owner, numbers in self._absences().items():
+            terminal.say(
+                f"[yellow]{owner} did not answer in {_rounds(numbers)} of {self.rounds}; "
+                "the run went on with the others.[/yellow]"
+            )
         terminal.say("")
         terminal.say(
             f"[bold]Who was paid?[/bold]  {self.calls:,} calls at {self.coins(self.price)} {self.symbol} "
@@ -163,10 +166,39 @@ class Ledger:
         longest = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.stages.items())
         terminal.note(f"[dim]{total:.0f} s: {longest}[/dim]")
 
+    @property
+    def taught(self) -> int:
+        """How many lenders took part in a round or more."""
+        absences = self._absences()
+        joined = sum(row.role.endswith("customers") for row in self.parties)
+        return joined - sum(len(numbers) == self.rounds for numbers in absences.values())
+
+    def _absences(self) -> dict[str, list[int]]:
+        """Name → the rounds that ended without them, in order."""
+        found: dict[str, list[int]] = {}
+        for number, names in self.missing.items():
+            for name in names:
+                found.setdefault(name, []).append(int(number))
+        return {name: sorted(numbers) for name, numbers in found.items()}
+
     def coins(self, units: int) -> str:
         """Units as people write them, exact."""
         whole, part = divmod(abs(units), 10**self.decimals)
         return f"{'-' if units < 0 else ''}{whole}.{part:0{self.decimals}d}"
+
+
+def _number(count: int) -> str:
+    words = ("none", "one", "two", "three", "four", "five")
+    return words[count] if count < len(words) else str(count)
+
+
+def _rounds(numbers: list[int]) -> str:
+    """Rounds in order as people say them: "round 3", "rounds 3 to 15", "rounds 2, 5"."""
+    if len(numbers) == 1:
+        return f"round {numbers[0]}"
+    if numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"rounds {numbers[0]} to {numbers[-1]}"
+    return f"rounds {', '.join(map(str, numbers))}"
 
 
 def short(address: str) -> str:

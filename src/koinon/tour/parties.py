@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 import orjson
 
+from koinon.chain.child import bound
 from koinon.chain.keyring import Keyring
 from koinon.chain.keys import Key
 from koinon.errors import PeerError
@@ -24,6 +26,7 @@ from koinon.node import OPERATOR, Node
 from koinon.settings import Settings
 
 STOP_S = 20
+_LOOK_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Party:
 
 
 class Process:
-    """A child that says what happens as one JSON object a line.
+    """A child that says what happens as one JSON object a line, and ends with the tour.
 
     Raises PeerError, with the child's own last words, from `events` when it ends badly.
     """
@@ -78,7 +81,7 @@ class Process:
         with self._log.open("ab") as log:
             self._start_of_log = log.tell()
             self._child = subprocess.Popen(
-                command,
+                bound(command),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -94,15 +97,13 @@ class Process:
         """The child's process id."""
         return self._child.pid
 
-    def events(self, timeout_s: float = 300) -> Iterator[dict[str, Any]]:
-        """What the child says until it ends; ``timeout_s`` is the longest silence."""
+    def events(self, timeout_s: float = 300, needs: Process | None = None) -> Iterator[dict[str, Any]]:
+        """What the child says until it ends; ``timeout_s`` is the longest silence.
+
+        ``needs`` is another child that this one cannot do without: PeerError as soon as that ends.
+        """
         while True:
-            try:
-                line = self._lines.get(timeout=timeout_s)
-            except queue.Empty:
-                raise PeerError(
-                    f"{self.name} has said nothing for {timeout_s:.0f} s.", code="tour.silent"
-                ) from None
+            line = self._next_line(timeout_s, needs)
             if line is None:
                 break
             try:
@@ -113,13 +114,8 @@ class Process:
                 if event.get("event") == "failed":
                     raise PeerError(f"{self.name}: {event.get('title', 'failed')}", code="tour.party_failed")
                 yield event
-        status = self._child.wait()
-        if status != 0:
-            raise PeerError(
-                f"{self.name}'s process ended with status {status}. {self._last_words()}".rstrip(),
-                hint=f"Its log is {self._log}.",
-                code="tour.party_failed",
-            )
+        if self._child.wait() != 0:
+            raise self._ended()
 
     def wait_for(self, event: str, timeout_s: float = 60) -> dict[str, Any]:
         """The first event of that name; PeerError when the child ends without it."""
@@ -160,6 +156,29 @@ class Process:
             for line in lines:
                 self._lines.put(line)
         self._lines.put(None)
+
+    def _next_line(self, timeout_s: float, needs: Process | None) -> bytes | None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return self._lines.get(timeout=max(0.0, min(left, _LOOK_EVERY_S)))
+            except queue.Empty:
+                if needs is not None and needs._child.poll() is not None:
+                    raise needs._ended() from None
+                if left <= 0:
+                    raise PeerError(
+                        f"{self.name} has said nothing for {timeout_s:.0f} s.", code="tour.silent"
+                    ) from None
+
+    def _ended(self) -> PeerError:
+        status = self._child.returncode
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return PeerError(
+            f"{self.name}'s process {how}. {self._last_words()}".rstrip(),
+            hint=f"Nothing is lost: run the tour again. The log is {self._log}.",
+            code="tour.party_failed",
+        )
 
     def _last_words(self) -> str:
         with self._log.open("rb") as log:

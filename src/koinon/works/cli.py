@@ -216,7 +216,8 @@ def describe(works: Works, work_id: int) -> dict[str, Any]:
         "registration": None if file is None else file.registration.to_json(),
         "signer": None if file is None else file.signer,
         "parents": [
-            {"work_id": parent, "minimum_share": share} for parent, share in works.parents_of(work_id)
+            {"work_id": parent, "minimum_share": share, "till": works.till_of(parent)}
+            for parent, share in works.parents_of(work_id)
         ],
         "shares": None if table is None else table.to_json(),
         "balances": works.balances(work_id),
@@ -250,9 +251,15 @@ def _line(text: str) -> str:
     return escape("".join(sign if sign.isprintable() else " " for sign in text))
 
 
-def _show_shares(terminal: Terminal, shares: dict[str, int]) -> None:
+def _show_shares(terminal: Terminal, shares: dict[str, int], names: dict[str, str] | None = None) -> None:
     for payee, share in shares.items():
-        terminal.say(f"  {_percent(share):>10}  {'its owner' if payee == OWNER else payee}")
+        terminal.say(f"  {_percent(share):>10}  {_payee(payee, names or {})}")
+
+
+def _payee(payee: str, names: dict[str, str]) -> str:
+    if payee == OWNER:
+        return "its owner"
+    return f"{names[payee]} (till {payee})" if payee in names else payee
 
 
 def _show_published(terminal: Terminal, name: str, published: Published) -> None:
@@ -268,8 +275,13 @@ def _show(terminal: Terminal, found: dict[str, Any], units: dict[str, tuple[str,
         terminal.say(f"  {_line(file['description'])}")
     terminal.say(f"  owner {found['owner']}\n  till  {found['till']}")
     for parent in found["parents"]:
-        terminal.say(f"  made from Work {parent['work_id']}, which gets {_percent(parent['minimum_share'])}")
-    _show_shares(terminal, found["shares"] or {})
+        least = parent["minimum_share"]
+        promise = f", which gets {_percent(least)} or more" if least else ""
+        terminal.say(f"  made from Work {parent['work_id']}{promise}")
+    if found["shares"]:
+        terminal.say("  income is shared among")
+    tills = {parent["till"]: f"Work {parent['work_id']}" for parent in found["parents"]}
+    _show_shares(terminal, found["shares"] or {}, tills)
     for token, amount in found["balances"].items():
         terminal.say(f"  {_amount(token, amount, units)} waiting")
     for fault in dict.fromkeys(found["faults"].values()):

@@ -17,6 +17,7 @@ import pytest
 
 from koinon.errors import PeerError
 from koinon.learning import api
+from koinon.learning.led_run import LedRun, Progress
 from koinon.learning.processes import OwnerProcess
 from koinon.node import Node
 from koinon.settings import Settings
@@ -71,9 +72,9 @@ def test_an_owner_killed_in_a_round_is_missing_in_the_ledger_and_the_rest_are_pa
         started.append(OwnerProcess(*arguments))
         return started[-1]
 
-    led = api.LedRun.lead
+    led = LedRun.lead
 
-    def lead(self: api.LedRun, progress: api.Progress) -> Any:
+    def lead(self: LedRun, progress: Progress) -> Any:
         def watch(event: dict[str, Any]) -> None:
             if event["event"] == "round" and event["round"] == 1:
                 os.kill(started[2].pid, signal.SIGKILL)
@@ -82,7 +83,7 @@ def test_an_owner_killed_in_a_round_is_missing_in_the_ledger_and_the_rest_are_pa
         return led(self, watch)
 
     monkeypatch.setattr(api, "OwnerProcess", remember)
-    monkeypatch.setattr(api.LedRun, "lead", lead)
+    monkeypatch.setattr(LedRun, "lead", lead)
     ledger = tour(settings, calls=50)
     killed = LENDERS[2]
     assert ledger.missing

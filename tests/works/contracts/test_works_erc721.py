@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our ERC-721 beside snekmate's under the same random actions: same owners, approvals and refusals."""
+"""Our ERC-721 beside snekmate's and OpenZeppelin's under the same random actions: same owners, approvals and refusals."""
 
 from __future__ import annotations
 
 import boa
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.contracts_support import NOBODY, account, deploy_hall, deploy_mock, fresh_chain
+from tests.works.contracts.openzeppelin import OpenZeppelinNft
 
 ROLES = ("holder", "collector", "operator")
 TOKENS = st.integers(1, 3)
@@ -22,10 +24,13 @@ class SameAsTheOracle(RuleBasedStateMachine):
         super().__init__()
         self.chain = fresh_chain()
         self.chain.__enter__()
-        self.pair = (deploy_hall().works, deploy_mock("ReferenceNft"))
+        self.pair = (deploy_hall().works, self.oracle())
         self.people = [account(role) for role in ROLES]
         good, bad = deploy_mock("Receiver", 0, NOBODY), deploy_mock("Receiver", 2, NOBODY)
         self.targets = [*self.people, str(good.address), str(bad.address)]
+
+    def oracle(self):
+        return deploy_mock("ReferenceNft")
 
     def teardown(self) -> None:
         self.chain.__exit__(None, None, None)
@@ -47,7 +52,7 @@ class SameAsTheOracle(RuleBasedStateMachine):
 
     @rule(actor=ACTORS, receiver=TARGETS, token=TOKENS)
     def approves(self, actor, receiver, token):
-        # snekmate refuses an approval to the owner itself; ERC-721 and the ERC-8004 reference allow it.
+        # Both refuse an approval to the owner itself; ERC-721 and the ERC-8004 reference allow it.
         if token <= self.pair[0].total() and self.pair[0].ownerOf(token) == self.targets[receiver]:
             return
         self.both("approve", self.targets[receiver], token, sender=self.people[actor])
@@ -58,7 +63,7 @@ class SameAsTheOracle(RuleBasedStateMachine):
 
     @rule(actor=ACTORS, operator=TARGETS, approved=st.booleans())
     def names_an_operator(self, actor, operator, approved):
-        # snekmate refuses oneself as operator; ERC-721 and the ERC-8004 reference allow it.
+        # Both refuse oneself as operator; ERC-721 and the ERC-8004 reference allow it.
         if self.people[actor] != self.targets[operator]:
             self.both("setApprovalForAll", self.targets[operator], approved, sender=self.people[actor])
 
@@ -97,9 +102,15 @@ class SameAsTheOracle(RuleBasedStateMachine):
         assert sum(ours.balanceOf(person) for person in self.targets) == ours.total()
 
 
-def test_ours_behaves_like_the_oracle():
+class SameAsOpenZeppelin(SameAsTheOracle):
+    def oracle(self):
+        return OpenZeppelinNft()
+
+
+@pytest.mark.parametrize("machine", [SameAsTheOracle, SameAsOpenZeppelin])
+def test_ours_behaves_like_the_oracle(machine):
     run_state_machine_as_test(
-        SameAsTheOracle,
+        machine,
         settings=settings(
             max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),

@@ -9,8 +9,8 @@ from typing import Any
 
 import boa
 import pytest
-from eth_abi import encode
 
+from koinon.chain import codec
 from tests.contracts_support import account
 
 BUILD = Path(__file__).parents[3] / "node_modules/@openzeppelin/contracts/build/contracts"
@@ -22,7 +22,7 @@ def deploy_preset(name: str, types: list[str], arguments: list[Any], *, sender: 
     if not file.exists():
         pytest.skip("OpenZeppelin's contracts are not here: run `make setup-dev`")
     artifact = json.loads(file.read_text())
-    code = bytes.fromhex(artifact["bytecode"].removeprefix("0x")) + encode(types, arguments)
+    code = bytes.fromhex(artifact["bytecode"].removeprefix("0x")) + codec.encode(types, arguments)
     with boa.env.prank(sender):
         address, _ = boa.env.deploy_code(bytecode=code)
     return boa.loads_abi(json.dumps(artifact["abi"]), name=name).at(address)

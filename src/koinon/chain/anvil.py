@@ -8,12 +8,14 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 from koinon.chain.child import bound
-from koinon.errors import SetupError
+from koinon.chain.rpc import Rpc
+from koinon.errors import NodeUnavailable, SetupError
 
 VERSION: Final = "1.7.1"
 _INSTALL_TIME_S: Final = 300
@@ -120,6 +122,34 @@ def spawn(executable: Path, arguments: Sequence[str], log: IO[bytes]) -> subproc
         stderr=log,
         start_new_session=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("ANVIL_")},
+    )
+
+
+def await_answer(rpc: Rpc, child: subprocess.Popen[bytes], log: Path, patience_s: float) -> None:
+    """Wait until a started anvil answers; `NodeUnavailable`, with its last words, when it does not."""
+    deadline, pause = time.monotonic() + patience_s, 0.01
+    while True:
+        if child.poll() is not None:
+            raise died(log)
+        try:
+            rpc.call("eth_chainId")
+        except NodeUnavailable:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(pause)
+            pause = min(0.2, 2 * pause)
+        else:
+            return
+
+
+def died(log: Path) -> NodeUnavailable:
+    """The error for an anvil that ended by itself."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    why = f" ({lines[-1][:200]})" if lines else ""
+    return NodeUnavailable(
+        f"The development chain ended as soon as it was started{why}.",
+        hint=f"Look at {log}.",
+        code="chain.devnet_died",
     )
 
 

@@ -7,7 +7,9 @@ else's.
 
 A second process that starts the same folder attaches to the running chain. What the folder holds:
 ``root.secret`` (owner only), ``devnet.json`` (port and identity), ``state.json``, ``checkpoint.json`` and
-``backups/`` (the chain), ``anvil.log``, and ``lock``, held by the process that runs the chain.
+``backups/`` (the chain), ``outbox.sqlite`` (what was mined since, and what waits to be; see `devnet_outbox`),
+``recoveries.jsonl`` (each time blocks were mined again), ``anvil.log``, and ``lock``, held by the process
+that runs the chain.
 """
 
 from __future__ import annotations
@@ -30,12 +32,14 @@ from koinon.chain import anvil, artifacts, foreign
 from koinon.chain.anvil import find_anvil, install_anvil
 from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE, FOREIGN
 from koinon.chain.canonical import DEVNET_CHAIN_ID as CHAIN_ID
+from koinon.chain.devnet_outbox import DevnetOutbox
 from koinon.chain.keys import ORDER, Key, write_private
+from koinon.chain.replay import free_port
 from koinon.chain.rpc import Rpc
-from koinon.chain.supervisor import HOST, Identity, Supervisor, Watch, end_leftover
+from koinon.chain.supervisor import HOST, Identity, Supervisor, Watch, end_leftover, outbox_of
 from koinon.errors import BadInput, ChainError, IntegrityError, NodeUnavailable, SetupError
 
-__all__ = ["CHAIN_ID", "FUNDED", "Devnet", "Watch", "find_anvil", "install_anvil"]
+__all__ = ["CHAIN_ID", "FUNDED", "Devnet", "Watch", "find_anvil", "free_port", "install_anvil"]
 
 FUNDED: Final = 20
 """Accounts that hold test ETH from the start: `Devnet.key` 0 to 19."""
@@ -74,6 +78,7 @@ class Devnet:
         self._root: bytes | None = None
         self._url: str | None = None
         self._identity: Identity | None = None
+        self._outbox: DevnetOutbox | None = None
 
     @property
     def chain_id(self) -> int:
@@ -93,6 +98,15 @@ class Devnet:
         if self._identity is None:
             raise NodeUnavailable("The development chain is not running.", hint="Start it first.")
         return self._identity.genesis_hash
+
+    @property
+    def outbox(self) -> DevnetOutbox:
+        """Where every sender on this chain keeps its transactions; `NodeUnavailable` before `start`."""
+        if self._identity is None:
+            raise NodeUnavailable("The development chain is not running.", hint="Start it first.")
+        if self._outbox is None:
+            self._outbox = outbox_of(self.data_dir, self._identity)
+        return self._outbox
 
     @property
     def supervisor(self) -> Supervisor | None:
@@ -138,6 +152,8 @@ class Devnet:
             self._supervisor.stop()
             self._supervisor = None
         self._release_lock()
+        if self._outbox is not None:
+            self._outbox.close()
         self._url = None
 
     def key(self, index: int) -> Key:
@@ -295,13 +311,6 @@ class Devnet:
             "coinbase": "0x" + "00" * 20,
             "alloc": alloc,
         }
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:

@@ -49,6 +49,7 @@ class _Entry:
         self.overtaken = 0
         self.receipt: Receipt | None = None
         self.failure: TransactionFailed | None = None
+        self.filler: SignedTransaction | None = None
 
     @property
     def newest(self) -> SignedTransaction:
@@ -140,6 +141,9 @@ class Sender:
             of its batch is waited for first.
         NodeUnavailable
             The node is gone. What was already sent stays in the outbox; `resume` sends it again.
+        SetupError
+            The outbox cannot keep transactions (``chain.outbox``): nothing more is sent, or, where it was
+            mined already, it is not yet safe.
         """
         if not 0 < batch <= BATCH:
             raise BadInput(f"A batch has 1 to {BATCH} transactions.")
@@ -167,15 +171,33 @@ class Sender:
                 raise self._not_mined(transaction_hash)
             self._pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
-        return Receipt.from_rpc(found)
+        receipt = Receipt.from_rpc(found)
+        self.outbox.reach(receipt.block_number, self.rpc)
+        return receipt
+
+    def resend(self) -> int:
+        """Send again what the outbox still holds for this account, without waiting; how many that were. What
+        was mined meanwhile is noted, and what never can be is forgotten."""
+        waiting = [SignedTransaction.from_raw(raw) for raw in self.outbox.waiting(self.address)]
+        late = [
+            each
+            for each, answer in zip(waiting, self._send_raw(waiting), strict=True)
+            if isinstance(answer, RpcError) and _means(answer, ("nonce too low",))
+        ]
+        if late:
+            mined = self._mined(late)
+            self.outbox.mined(mined, self.rpc)
+            done = {each.hash for each, _ in mined}
+            self.outbox.forget([each for each in late if each.hash not in done])
+        return len(waiting)
 
     def resume(self) -> list[Receipt]:
         """Send again what the outbox still holds for this account and wait; receipts of what was mined."""
         entries: dict[int, _Entry] = {}
-        for raw in self.outbox.waiting():
+        for raw in self.outbox.waiting(self.address):
             signed = SignedTransaction.from_raw(raw)
             t = signed.transaction
-            if signed.sender != self.address or t.chain_id != self.chain_id:
+            if t.chain_id != self.chain_id:
                 continue
             if t.nonce in entries:
                 entries[t.nonce].versions.append(signed)
@@ -264,24 +286,30 @@ class Sender:
         are signed anew; what the node refuses for good fails, and the nonces it leaves are filled."""
         open_ = list(entries)
         for attempt in range(1, _ATTEMPTS + 1):
-            for entry in open_:
-                self.outbox.record(entry.newest.raw, entry.nonce)
+            try:
+                self.outbox.record([entry.newest for entry in open_])
+            except BaseException:
+                self._next_nonce = min(entry.nonce for entry in open_)  # none of these was sent
+                raise
             try:
                 answers = self._send_raw([entry.newest for entry in open_])
             except NodeUnavailable:
                 return  # perhaps sent, perhaps not: sent again while waiting for the receipts
             again: list[_Entry] = []
+            refused: list[SignedTransaction] = []
             renumbered: set[int] = set()
             for entry, answer in zip(open_, answers, strict=True):
                 if not isinstance(answer, RpcError) or _means(answer, _KNOWN):
                     continue
-                self.outbox.forget(entry.newest.raw)
+                refused.append(entry.newest)
                 if attempt == _ATTEMPTS or not _means(answer, _NONCE_TAKEN + _FEE_TOO_LOW):
                     entry.failure = self._refusal(answer)
                     continue
                 again.append(entry)
                 if _means(answer, _NONCE_TAKEN):
                     renumbered.add(id(entry))
+            if refused:
+                self.outbox.forget(refused)
             if not again:
                 break
             self._sign_again(again, renumbered)
@@ -307,16 +335,17 @@ class Sender:
         """Nothing is mined after an unused nonce: where later ones were accepted, spend it on nothing."""
         unused = [entry for entry in entries if entry.failure is not None]
         last = max((entry.nonce for entry in entries if entry.failure is None), default=-1)
-        fillers = [
-            replace(entry.transaction, to=self.address, value=0, data=b"", gas=21_000).sign(self._key)
-            for entry in unused
-            if entry.nonce < last
-        ]
+        for entry in unused:
+            if entry.nonce < last:
+                nothing = replace(entry.transaction, to=self.address, value=0, data=b"", gas=21_000)
+                entry.filler = nothing.sign(self._key)
+        fillers = [entry.filler for entry in unused if entry.filler is not None]
         if unused:
             self._next_nonce = min(
                 [self._next_nonce, *(entry.nonce for entry in unused if entry.nonce > last)]
             )
         if fillers:
+            self.outbox.record(fillers)
             self._send_raw(fillers)
 
     def _send_raw(self, signed: Sequence[SignedTransaction]) -> list[Any]:
@@ -341,9 +370,12 @@ class Sender:
     def _await(self, entries: Sequence[_Entry]) -> None:
         pause = _FIRST_PAUSE_S
         progress_at = answered_at = self._clock()
-        while open_ := [entry for entry in entries if entry.open]:
+        while True:
+            open_ = [entry for entry in entries if entry.open]
             try:
-                progress = self._collect(open_)
+                if not open_ and self._confirm(entries):
+                    return
+                progress = bool(open_) and self._collect(open_)
                 answered_at = now = self._clock()
                 if progress:
                     progress_at, pause = now, _FIRST_PAUSE_S
@@ -370,9 +402,34 @@ class Sender:
             if answer is not None and answer.get("blockNumber") is not None:
                 entry.receipt = Receipt.from_rpc(answer)
                 progress = True
-                for version in entry.versions:
-                    self.outbox.forget(version.raw)
         return progress
+
+    def _confirm(self, entries: Sequence[_Entry]) -> bool:
+        """Have the outbox make safe what was mined; False where a node that lost it must mine it again."""
+        mined = [
+            (version, entry.receipt)
+            for entry in entries
+            if entry.receipt is not None
+            for version in entry.versions
+            if "0x" + version.hash.hex() == entry.receipt.transaction_hash
+        ]
+        mined += self._mined([entry.filler for entry in entries if entry.filler is not None])
+        lost = {each.hash for each in self.outbox.mined(mined, self.rpc)} if mined else set()
+        for entry in entries:
+            if lost and any(version.hash in lost for version in entry.versions):
+                entry.receipt = None
+        return not lost
+
+    def _mined(self, transactions: Sequence[SignedTransaction]) -> list[tuple[SignedTransaction, Receipt]]:
+        """Those of them that are mined."""
+        answers = self.rpc.batch(
+            [("eth_getTransactionReceipt", ["0x" + each.hash.hex()]) for each in transactions]
+        )
+        return [
+            (each, Receipt.from_rpc(answer))
+            for each, answer in zip(transactions, answers, strict=True)
+            if answer is not None and answer.get("blockNumber") is not None
+        ]
 
     def _nudge(self, entry: _Entry) -> None:
         """Send again, in case the node lost it; pay more when it has waited long."""
@@ -385,7 +442,7 @@ class Sender:
                 max_fee_per_gas=max(conditions.fee, old.max_fee_per_gas * 9 // 8 + 1),
                 max_priority_fee_per_gas=max(conditions.tip, old.max_priority_fee_per_gas * 9 // 8 + 1),
             ).sign(self._key)
-            self.outbox.record(signed.raw, entry.nonce)
+            self.outbox.record([signed])
             entry.versions.append(signed)
             entry.signed_at = now
         entry.sent_at = now
@@ -445,8 +502,7 @@ class Sender:
         )
 
     def _replaced(self, entry: _Entry) -> TransactionFailed:
-        for version in entry.versions:
-            self.outbox.forget(version.raw)
+        self.outbox.forget(entry.versions)
         return TransactionFailed(
             "Another transaction of the same account took this one's place.",
             transaction_hash="0x" + entry.newest.hash.hex(),

@@ -2,31 +2,43 @@
 """Keeping a development chain alive: start, watch, save, restart, stop.
 
 One thread owns the anvil process. It starts it, so that the kernel ends anvil when the thread ends, however
-that happens; looks after it once a second (exited? silent? too large?); saves the chain when it has grown;
-and restarts it from the newest good copy.
+that happens; looks after it five times a second (exited? silent? too large?); keeps in the outbox what was
+mined; saves the chain when it has grown; and restarts it from the newest good copy, with the blocks after
+that copy mined again (`replay`).
+
+On a full disk the chain goes on, but nothing on it is acknowledged: `Supervisor.trouble` says so, senders get
+`SetupError`, and all goes on once there is room.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from koinon.chain import anvil, foreign
+from koinon.chain.devnet_outbox import DevnetOutbox
 from koinon.chain.keys import write_private
-from koinon.chain.rpc import Rpc
-from koinon.errors import ChainError, IntegrityError, NodeUnavailable, WrongNetwork
+from koinon.chain.replay import HOST, replay
+from koinon.chain.rpc import BATCH, Rpc, RpcError
+from koinon.chain.saved_state import back_up, is_due, kept_since, last_block, prepare_state
+from koinon.chain.sqlite_outbox import FILE_NAME, chain_name
+from koinon.errors import ChainError, KoinonError, NodeUnavailable, SetupError, WrongNetwork
 
-HOST: Final = "127.0.0.1"
-_BACKUPS: Final = 3
+__all__ = ["HOST", "Identity", "Supervisor", "Watch", "end_leftover", "outbox_of", "resident_memory"]
+
+_SETTLED_S: Final = 0.05
+"""Longer than anvil needs from changing its accounts to counting the block."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Watch:
 
     start_s: float = 30.0
     stop_s: float = 15.0
-    look_every_s: float = 1.0
+    look_every_s: float = 0.2
     answer_s: float = 10.0
     silent_looks: int = 3
     save_every_s: float = 10.0
@@ -66,6 +78,11 @@ class Identity:
             )
 
 
+def outbox_of(folder: Path, identity: Identity) -> DevnetOutbox:
+    """The outbox of the development chain in this folder, for all its processes."""
+    return DevnetOutbox(folder / FILE_NAME, chain_name(identity.chain_id, identity.genesis_hash))
+
+
 class Supervisor:
     """Runs one anvil for one folder."""
 
@@ -80,8 +97,10 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="devnet", daemon=True)
         self._child: subprocess.Popen[bytes] | None = None
         self._saved_block = -1
+        self.outbox = outbox_of(folder, identity)
         self.restarts = 0
         self.failure: Exception | None = None
+        self.trouble: SetupError | None = None
 
     @property
     def pid(self) -> int | None:
@@ -112,13 +131,14 @@ class Supervisor:
             self._ready.set()
             return
         self._ready.set()
-        failure: ChainError | None = None
+        failure: Exception | None = None
         try:
             self._watch_over()
-        except ChainError as fault:
+        except (KoinonError, OSError) as fault:
             failure = fault
         finally:
-            self._end()
+            self._end(save=failure is None)
+            self.outbox.close()
         self.failure = failure
 
     def _watch_over(self) -> None:
@@ -129,10 +149,10 @@ class Supervisor:
             while not self._stopping.wait(self._watch.look_every_s):
                 now = time.monotonic()
                 try:
-                    block = int(rpc.call("eth_blockNumber"), 16)
+                    block = self._with_room(lambda: self.outbox.follow(rpc))
                     silent = 0
-                    if block != self._saved_block and now - saved >= save_every:
-                        self._save(rpc, block)
+                    if block is not None and block != self._saved_block and now - saved >= save_every:
+                        self._with_room(lambda: self._save(rpc))
                         saved = time.monotonic()
                         save_every = max(self._watch.save_every_s, 20 * (saved - now))
                 except ChainError:
@@ -151,74 +171,153 @@ class Supervisor:
                 self.restarts += 1
                 silent, started = 0, time.monotonic()
 
+    def _with_room(self, work: Callable[[], int]) -> int | None:
+        """Do what needs room on the disk; where there is none, say so and let the chain go on."""
+        try:
+            done = work()
+        except SetupError as fault:
+            self.trouble = fault
+        except OSError as error:
+            self.trouble = SetupError(
+                f"The development chain in {self._folder} cannot be saved ({error.strerror or error}).",
+                hint="Make room on the disk; nothing is acknowledged meanwhile.",
+                code="chain.devnet_disk",
+            )
+        else:
+            self.trouble = None
+            return done
+        return None
+
     @property
     def _url(self) -> str:
         return f"http://{HOST}:{self._port}"
 
     def _launch(self) -> None:
-        state = self._folder / "state.json"
-        prepare_state(self._folder)
-        with (self._folder / "anvil.log").open("wb") as log:
-            self._child = anvil.spawn(self._executable, self._arguments(state), log)
+        self._prepare()
+        log_path = self._folder / "anvil.log"
+        with log_path.open("wb") as log:
+            self._child = anvil.spawn(self._executable, [*self._arguments(), "--port", str(self._port)], log)
         (self._folder / "anvil.pid").write_text(str(self._child.pid))
         with Rpc(self._url, timeout_s=self._watch.answer_s) as rpc:
-            self._await_answer(rpc)
+            anvil.await_answer(rpc, self._child, log_path, self._watch.start_s)
             self._identity.check(rpc)
-            latest = int(rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+            latest = rpc.call("eth_getBlockByNumber", "latest", False)
+            self.outbox.begin(latest)
             # anvil counts time from its genesis block; nothing is mined before it is told what time it is
-            rpc.call("evm_setTime", max(int(time.time()), latest))
+            rpc.call("evm_setTime", max(int(time.time()), int(latest["timestamp"], 16)))
             rpc.call("evm_setAutomine", True)
             foreign.place_missing(rpc)  # a chain begun before its genesis block had them
-            self._saved_block = int(rpc.call("eth_blockNumber"), 16)
+            self._saved_block = int(latest["number"], 16)
+            self._send_waiting(rpc)
         if self.pid is None:
-            raise self._died()
+            raise anvil.died(log_path)
 
-    def _arguments(self, state: Path) -> list[str]:
-        return [
-            *("--host", HOST, "--port", str(self._port)),
-            *("--chain-id", str(self._identity.chain_id), "--timestamp", str(self._identity.genesis_time)),
-            *("--accounts", "0", "--state", str(state), "--prune-history", "512"),
-            *("--no-mining", "--no-cors", "--quiet"),
-        ]
-
-    def _await_answer(self, rpc: Rpc) -> None:
-        deadline = time.monotonic() + self._watch.start_s
-        pause = 0.01
-        while True:
-            if self.pid is None:
-                raise self._died()
-            try:
-                rpc.call("eth_chainId")
-            except NodeUnavailable:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(pause)
-                pause = min(0.2, 2 * pause)
-            else:
-                return
-
-    def _died(self) -> NodeUnavailable:
-        lines = (self._folder / "anvil.log").read_text(errors="replace").strip().splitlines()
-        why = f" ({lines[-1][:200]})" if lines else ""
-        return NodeUnavailable(
-            f"The development chain ended as soon as it was started{why}.",
-            hint=f"Look at {self._folder / 'anvil.log'}.",
-            code="chain.devnet_died",
+    def _prepare(self) -> None:
+        """Make ``state.json`` the whole chain: the newest good copy, and what the outbox has of later."""
+        first = self.outbox.first()
+        number = prepare_state(self._folder, lambda at: first is None or at >= first)
+        blocks = self.outbox.after(number)
+        if not blocks:
+            return
+        started = time.monotonic()
+        done = replay(
+            self._executable,
+            self._arguments(),
+            blocks,
+            self._folder / "anvil.log",
+            start_s=self._watch.start_s,
+            answer_s=self._watch.answer_s,
         )
+        for name in ("checkpoint.json", "state.json"):
+            write_private(self._folder / name, done.state)
+        if done.changed:
+            self.outbox.renamed(done.changed)
+        self._tell(
+            {
+                "at": int(time.time()),
+                "from_block": number + 1,
+                "blocks": done.blocks,
+                "transactions": done.transactions,
+                "refused": done.refused,
+                "changed_blocks": sorted(done.changed),
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        with (self._folder / "recoveries.jsonl").open("ab") as file:
+            file.write(orjson.dumps(event) + b"\n")
+
+    def _send_waiting(self, rpc: Rpc) -> None:
+        """Send what was recorded and never seen mined, in the order it was recorded."""
+        waiting = self.outbox.waiting()
+        never = []
+        for start in range(0, len(waiting), BATCH):
+            part = waiting[start : start + BATCH]
+            answers = rpc.batch(
+                [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in part], raise_errors=False
+            )
+            never += [
+                raw
+                for raw, answer in zip(part, answers, strict=True)
+                if isinstance(answer, RpcError) and "nonce too low" in answer.message.lower()
+            ]
+        if never:
+            self.outbox.drop(never)
+
+    def _arguments(self) -> list[str]:
+        return [
+            *("--host", HOST),
+            *("--chain-id", str(self._identity.chain_id), "--timestamp", str(self._identity.genesis_time)),
+            *("--accounts", "0", "--load-state", str(self._folder / "state.json")),
+            *("--prune-history", "512", "--no-mining", "--no-cors", "--quiet"),
+        ]
 
     def _fits(self) -> bool:
         memory = resident_memory(self.pid) if self.pid is not None else 0
         return memory <= self._watch.memory_limit
 
-    def _save(self, rpc: Rpc, block: int) -> None:
-        packed = rpc.call("anvil_dumpState")
-        write_private(self._folder / "checkpoint.json", gzip.decompress(bytes.fromhex(packed[2:])))
-        self._saved_block = block
+    def _save(self, rpc: Rpc) -> int:
+        """Write a copy of the chain; the number of its last block."""
+        content = self._dump(rpc)
+        number = last_block(content)
+        self.outbox.reach(number, rpc)
+        write_private(self._folder / "checkpoint.json", content)
+        self._saved_block = number
+        backups = self._folder / "backups"
+        if is_due(backups):
+            back_up(content, number, backups)
+        self.outbox.saved(min(number, kept_since(backups)))
+        return number
 
-    def _end(self) -> None:
+    def _dump(self, rpc: Rpc) -> bytes:
+        """Anvil reads its blocks first and its accounts afterwards: a copy is one moment's only if nothing
+        was mined meanwhile, which is made sure of by mining nothing where it does not come by luck."""
+        paused = False
+        try:
+            while True:
+                content = gzip.decompress(bytes.fromhex(rpc.call("anvil_dumpState")[2:]))
+                time.sleep(_SETTLED_S)
+                if last_block(content) == int(rpc.call("eth_blockNumber"), 16):
+                    return content
+                paused = True
+                rpc.call("evm_setAutomine", False)
+                time.sleep(_SETTLED_S)
+        finally:
+            if paused:
+                rpc.call("evm_setAutomine", True)
+
+    def _end(self, *, save: bool = False) -> None:
         child = self._child
         if child is None:
             return
+        if save and child.poll() is None:
+            with (
+                contextlib.suppress(ChainError, SetupError, OSError),  # then it is mined again at the start
+                Rpc(self._url, timeout_s=self._watch.answer_s) as rpc,
+            ):
+                if self.outbox.follow(rpc) != self._saved_block:
+                    self._save(rpc)
         child.terminate()
         try:
             child.wait(self._watch.stop_s)
@@ -226,37 +325,6 @@ class Supervisor:
             child.kill()
             child.wait()
         self._child = None
-
-
-def prepare_state(folder: Path) -> None:
-    """Make ``state.json`` the newest good copy of the chain and keep a backup of it.
-
-    Anvil writes ``state.json`` when it ends, the supervisor ``checkpoint.json`` while it runs; either may be
-    the newer one, and a file cut short by a crash counts as missing.
-
-    Raises
-    ------
-    IntegrityError
-        No copy is good.
-    """
-    state, backups = folder / "state.json", folder / "backups"
-    present = [path for path in (state, folder / "checkpoint.json") if path.is_file()]
-    newest_first = sorted(present, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    newest_first += sorted(backups.glob("state-*.json.gz"), reverse=True)
-    for candidate in newest_first:
-        content = _good_state(candidate)
-        if content is None:
-            continue
-        if candidate != state:
-            write_private(state, content)
-        if candidate.parent != backups:
-            _back_up(content, backups)
-        return
-    raise IntegrityError(
-        f"Every copy of the development chain in {folder} is damaged.",
-        hint="Move the folder away to begin a new chain; accounts and balances there are test money.",
-        code="chain.devnet_state",
-    )
 
 
 def end_leftover(folder: Path, patience_s: float) -> None:
@@ -282,24 +350,6 @@ def resident_memory(pid: int) -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _good_state(path: Path) -> bytes | None:
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        fields = orjson.loads(content)
-    except (OSError, EOFError, ValueError):
-        return None
-    return content if isinstance(fields, dict) and {"accounts", "blocks"} <= set(fields) else None
-
-
-def _back_up(content: bytes, backups: Path) -> None:
-    backups.mkdir(mode=0o700, exist_ok=True)
-    write_private(backups / f"state-{time.time_ns():020d}.json.gz", gzip.compress(content, 1))
-    for old in sorted(backups.glob("state-*.json.gz"))[:-_BACKUPS]:
-        old.unlink()
 
 
 def _runs_here(pid: int, folder: Path) -> bool:

@@ -21,8 +21,8 @@ from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE, FOREIGN
 from koinon.chain.contract import Call
 from koinon.chain.devnet import CHAIN_ID, FUNDED, Devnet, Watch
 from koinon.chain.rpc import Rpc
-from koinon.chain.sender import Sender
 from koinon.chain.saved_state import prepare_state
+from koinon.chain.sender import Sender
 from koinon.chain.supervisor import Supervisor
 from koinon.errors import BadInput, IntegrityError, NodeUnavailable, SetupError, WrongNetwork
 

@@ -17,7 +17,7 @@ from koinon.chain.canonical import DEVNET_CHAIN_ID
 from koinon.chain.contract import Call
 from koinon.chain.deploy import deploy
 from koinon.chain.devnet import Devnet
-from koinon.chain.handle import Chain
+from koinon.chain.handle import Chain, find_outbox
 from koinon.chain.keyring import PASSWORD_VARIABLE, Keyring
 from koinon.chain.keys import Key
 from koinon.chain.network import Network
@@ -241,11 +241,11 @@ def _prepare_devnet(settings: Settings, devnet: Devnet, known: Network | None, o
         known = None  # the devnet's folder was moved away: this is a new chain
     rpc = Rpc(devnet.rpc_url)
     try:
-        sender = Sender(rpc, devnet.key(0), chain_id=devnet.chain_id)
+        sender = Sender(rpc, devnet.key(0), chain_id=devnet.chain_id, outbox=devnet.outbox)
         network = deploy(rpc, sender, name="Koinon devnet", known=known)
         if network != known:
             network.save(settings.network)
-        chain = Chain(network, rpc)
+        chain = Chain(network, rpc, outbox=devnet.outbox)
         if chain.balance(operator.address) < ALLOWANCE_WEI // 2:
             sender.send(Call(operator.address, b"", value=ALLOWANCE_WEI))
     except BaseException:
@@ -267,7 +267,7 @@ def _reach(settings: Settings, url: str, known: Network | None) -> tuple[Chain, 
             network = replace(known, rpc_url=url)
         if known is None or (network != known and _is_ours(settings)):
             network.save(settings.network)
-        chain = Chain(network, rpc)
+        chain = Chain(network, rpc, outbox=find_outbox(network, rpc.url, settings.home))
         if network.test_money and chain.balance(operator.address) == 0 and _is_local_test_node(rpc):
             _give(rpc, operator.address)
     except BaseException:

@@ -3,31 +3,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from koinon.chain import artifacts
+from koinon.chain.canonical import DEVNET_CHAIN_ID
 from koinon.chain.contract import Contract
+from koinon.chain.devnet_outbox import DevnetOutbox
 from koinon.chain.keys import Key
+from koinon.chain.local_devnet import folder_of
 from koinon.chain.network import Network
+from koinon.chain.outbox import MemoryOutbox, Outbox
 from koinon.chain.rpc import Rpc
 from koinon.chain.sender import Sender
+from koinon.chain.sqlite_outbox import FILE_NAME, SqliteOutbox, chain_name
+from koinon.errors import NodeUnavailable
 
 
 class Chain:
-    """A network and the node it is reached through. Keeps one sending queue an account."""
+    """A network and the node it is reached through. Keeps one sending queue an account.
 
-    def __init__(self, network: Network, rpc: Rpc) -> None:
+    Parameters
+    ----------
+    network : Network
+    rpc : Rpc
+    outbox : Outbox, optional
+        Where the queues keep transactions; see `find_outbox`. In memory by default, except on a development
+        chain of this machine.
+    """
+
+    def __init__(self, network: Network, rpc: Rpc, *, outbox: Outbox | None = None) -> None:
         self.network = network
         self.rpc = rpc
+        self.outbox: Outbox = outbox or find_outbox(network, rpc.url)
         self._senders: dict[str, Sender] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def open(cls, network: Network | Path | str, *, rpc_url: str | None = None, verify: bool = True) -> Chain:
-        """From a network description or its file; ``rpc_url`` reaches it through another node.
+        """From a network description or its file; ``rpc_url`` reaches it through another node. The outbox is
+        beside the file.
 
         Raises
         ------
@@ -42,7 +60,8 @@ class Chain:
             except BaseException:
                 rpc.close()
                 raise
-        return cls(found, rpc)
+        home = None if isinstance(network, Network) else Path(network).absolute().parent
+        return cls(found, rpc, outbox=find_outbox(found, rpc.url, home))
 
     @property
     def chain_id(self) -> int:
@@ -64,7 +83,10 @@ class Chain:
         """The one queue through which this process sends for an account."""
         with self._lock:
             if key.address not in self._senders:
-                self._senders[key.address] = Sender(self.rpc, key, chain_id=self.chain_id)
+                sender = Sender(self.rpc, key, chain_id=self.chain_id, outbox=self.outbox)
+                with contextlib.suppress(NodeUnavailable):  # whoever sends next is told
+                    sender.resend()
+                self._senders[key.address] = sender
             return self._senders[key.address]
 
     def timestamp(self) -> int:
@@ -80,8 +102,10 @@ class Chain:
         return int(self.rpc.call("eth_getBalance", address, "latest"), 16)
 
     def close(self) -> None:
-        """Close the connection to the node."""
+        """Close the connection to the node, and the outbox."""
         self.rpc.close()
+        if isinstance(self.outbox, SqliteOutbox):
+            self.outbox.close()
 
     def __enter__(self) -> Self:
         return self
@@ -93,3 +117,17 @@ class Chain:
 
     def __repr__(self) -> str:
         return f"Chain({self.network.name}, {self.rpc!r})"
+
+
+def find_outbox(network: Network, rpc_url: str, home: Path | None = None) -> Outbox:
+    """Where transactions on this network are kept from before they are sent until they cannot be lost.
+
+    On a development chain that runs on this machine, in its folder, whoever sends; elsewhere in the data
+    directory ``home``, or in memory without one.
+    """
+    name = chain_name(network.chain_id, network.genesis_hash)
+    if network.chain_id == DEVNET_CHAIN_ID:
+        folder = folder_of(rpc_url, network.genesis_hash)
+        if folder is not None:
+            return DevnetOutbox(folder / FILE_NAME, name)
+    return MemoryOutbox() if home is None else SqliteOutbox(home / FILE_NAME, name)

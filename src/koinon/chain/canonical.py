@@ -22,6 +22,21 @@ FOREIGN: Final = {
 """Other people's contracts (github.com/mds1/multicall3, github.com/Uniswap/permit2) that clients and
 facilitators read and pay through. Nothing of ours needs them; `koinon.chain.foreign` has their code."""
 
+ERC8004: Final = (
+    {
+        "IdentityRegistry": "0x8004A169FB4a3325136EB29fA0ceB6D2e539a432",
+        "ReputationRegistry": "0x8004BAa17C55a88189AE136b182e5fdA19dE9b63",
+    },
+    {
+        "IdentityRegistry": "0x8004A818BFB912233c491871b3d84c89A494BD9e",
+        "ReputationRegistry": "0x8004B663056A597Dffe9eCcC1965A193B7388713",
+    },
+)
+"""ERC-8004's registries (github.com/erc-8004/erc-8004-contracts): on main networks, on test networks."""
+
+TEST_CHAINS: Final = frozenset({1337, 31337, 84532, 421614, 11155111, 11155420, DEVNET_CHAIN_ID})
+"""Chain ids whose money is worth nothing (EIP-155 registry: local chains, Sepolia and its layer 2s)."""
+
 FACTORY: Final = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
 """The deterministic deployment proxy (github.com/Arachnid/deterministic-deployment-proxy): call data is a
 32-byte salt followed by init code, which it creates with CREATE2."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from koinon.chain import artifacts, foreign
+from koinon.chain import artifacts, discovery, foreign, testnode
 from koinon.chain.address import checksum, create2_address
 from koinon.chain.canonical import (
     CANONICAL,
@@ -93,7 +93,7 @@ def deploy(
         An ERC-20 with ERC-3009 that already stands there, in place of our test dollar; needed where money is
         real.
     known : Network, optional
-        An earlier description, whose start block stays valid.
+        An earlier description, whose start block and recommended addresses stay valid.
 
     Raises
     ------
@@ -102,41 +102,102 @@ def deploy(
     WrongNetwork
         The chain lacks x402's contracts, or has other code where ours should be.
     """
-    if coin is None and not test_money:
-        raise WrongNetwork(
-            "A network with real money needs a real coin.",
-            hint="Give the address of the ERC-20 to be paid in; it must support ERC-3009.",
-            code="chain.coin",
-        )
+    _needs_coin(coin, test_money)
     chain_id, genesis, height = rpc.batch(
         [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False]), ("eth_blockNumber", [])]
     )
     _ensure_factory(rpc, sender)
-    contracts = _ensure_canonical(rpc, int(chain_id, 16), test_money)
-    if test_money and str(rpc.call("web3_clientVersion")).startswith("anvil/"):
+    _ensure_canonical(rpc, int(chain_id, 16), test_money)
+    if test_money and testnode.is_test_node(rpc):
         foreign.place_missing(rpc)
     plan = creations(coin, test_money=test_money)
-    contracts |= {entry: address for entry, (address, _) in plan.items()}
-    missing = [entry for entry, code in _codes(rpc, contracts).items() if not code]
+    addresses = {entry: address for entry, (address, _) in plan.items()}
+    missing = [entry for entry, code in discovery.codes(rpc, addresses).items() if not code]
     for entry in missing:
-        sender.send(Call(FACTORY, SALT + plan[entry][1]))
-    if coin is not None:
-        contracts["Coin"] = checksum(coin)
-    codes = _codes(rpc, contracts)
-    for entry, code in codes.items():
-        if not code:
-            raise WrongNetwork(f"There is no {entry} at {contracts[entry]}.", code="chain.no_contract")
+        _create(rpc, sender, addresses[entry], plan[entry][1])
     everything_is_new = len(missing) == len(plan)
+    first = int(height, 16)
+    if known is not None:
+        first = known.start_block
+    elif not everything_is_new:
+        first = discovery.first_block(rpc, addresses.values())
     return Network(
         name=name,
         chain_id=int(chain_id, 16),
         rpc_url=rpc.url,
         test_money=test_money,
-        contracts=dict(sorted(contracts.items())),
-        code_hashes={entry: "0x" + keccak256(codes[entry]).hex() for entry in sorted(codes)},
-        start_block=known.start_block if known else int(height, 16) if everything_is_new else 0,
+        **_found(rpc, coin, addresses),
+        start_block=first,
         genesis_hash=genesis["hash"],
+        canonical=discovery.registries(rpc),
+        rpc_urls=known.rpc_urls if known else (),
+        peers=known.peers if known else (),
     )
+
+
+def find(rpc: Rpc, *, name: str = "", test_money: bool = True, coin: str | None = None) -> Network | None:
+    """Describe what already stands on a chain, without sending anything; None where something is missing."""
+    plan = creations(coin, test_money=test_money)
+    addresses = {entry: address for entry, (address, _) in plan.items()}
+    wanted = {**addresses, **CANONICAL} if coin is None else {**addresses, **CANONICAL, "Coin": coin}
+    if not all(discovery.codes(rpc, wanted).values()):
+        return None
+    chain_id, genesis = rpc.batch([("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])])
+    number = int(chain_id, 16)
+    return Network(
+        name=name or f"chain {number}",
+        chain_id=number,
+        rpc_url=rpc.url,
+        test_money=test_money,
+        **_found(rpc, coin, addresses),
+        start_block=discovery.first_block(rpc, addresses.values()),
+        genesis_hash=genesis["hash"],
+        canonical=discovery.registries(rpc),
+    )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What deploying would take: the contracts that are missing, gas units in all, and the most it can cost
+    in wei at the chain's present prices."""
+
+    missing: tuple[str, ...]
+    gas: int
+    most_wei: int
+
+
+def cost(rpc: Rpc, payer: str, *, test_money: bool = True, coin: str | None = None) -> Cost:
+    """What `deploy` would send, without sending it; errors as there."""
+    _needs_coin(coin, test_money)
+    plan = creations(coin, test_money=test_money)
+    addresses = {entry: address for entry, (address, _) in plan.items()}
+    found = discovery.codes(rpc, {"factory": FACTORY, **addresses, **CANONICAL})
+    missing = [entry for entry in addresses if not found[entry]]
+    if any(not found[entry] for entry in CANONICAL) and not (test_money and testnode.is_test_node(rpc)):
+        raise _no_x402(next(entry for entry in CANONICAL if not found[entry]))
+    requests: list[tuple[str, list[Any]]] = [
+        (
+            "eth_estimateGas",
+            [{"from": payer, "to": FACTORY, "data": "0x" + (SALT + plan[entry][1]).hex()}],
+        )
+        for entry in missing
+    ]
+    # Some constructors ask contracts that are not there yet, and so is the factory where it is missing: then
+    # the creation's price by its size, with a quarter to spare.
+    sizes = [_gas_by_size(plan[entry][1]) for entry in missing]
+    answers = rpc.batch(requests, raise_errors=False) if found["factory"] else [None] * len(missing)
+    estimates = [
+        int(answer, 16) * 6 // 5 if isinstance(answer, str) else size
+        for answer, size in zip(answers, sizes, strict=True)
+    ]
+    block, tip = rpc.batch(
+        [("eth_getBlockByNumber", ["latest", False]), ("eth_maxPriorityFeePerGas", [])], raise_errors=False
+    )
+    if isinstance(block, RpcError):
+        raise block
+    fee = 2 * int(block.get("baseFeePerGas") or "0x0", 16) + (int(tip, 16) if isinstance(tip, str) else 10**9)
+    factory_wei = 0 if found["factory"] else FACTORY_COST
+    return Cost(tuple(missing), sum(estimates), sum(estimates) * fee + factory_wei)
 
 
 def creations(coin: str | None = None, *, test_money: bool = True) -> dict[str, tuple[str, bytes]]:
@@ -162,13 +223,51 @@ def creations(coin: str | None = None, *, test_money: bool = True) -> dict[str, 
     return found
 
 
-def _codes(rpc: Rpc, contracts: Mapping[str, str]) -> dict[str, bytes]:
-    answers = rpc.batch([("eth_getCode", [address, "latest"]) for address in contracts.values()])
-    return {name: bytes.fromhex(code[2:]) for name, code in zip(contracts, answers, strict=True)}
+def _found(rpc: Rpc, coin: str | None, addresses: Mapping[str, str]) -> dict[str, Any]:
+    contracts = {**CANONICAL, **addresses}
+    if coin is not None:
+        contracts["Coin"] = checksum(coin)
+    codes = discovery.codes(rpc, contracts)
+    for entry, code in codes.items():
+        if not code:
+            raise WrongNetwork(f"There is no {entry} at {contracts[entry]}.", code="chain.no_contract")
+    return {
+        "contracts": dict(sorted(contracts.items())),
+        "code_hashes": {entry: "0x" + keccak256(codes[entry]).hex() for entry in sorted(codes)},
+    }
+
+
+def _create(rpc: Rpc, sender: Sender, address: str, init_code: bytes) -> None:
+    """Create a contract; what somebody else, or ourselves before we were cut off, created meanwhile is fine:
+    at this address there can only be this code."""
+    try:
+        sender.send(Call(FACTORY, SALT + init_code))
+    except TransactionFailed:
+        if not discovery.codes(rpc, {"it": address})["it"]:
+            raise
+
+
+def _gas_by_size(init_code: bytes) -> int:
+    """Gas of creating a contract (yellow paper, appendix G; EIP-2028, EIP-3860): its bytes as call data and
+    as code, the creation, and what its constructor stores."""
+    return (
+        (53_000 + 16 * len(init_code) + 200 * len(init_code) + 2 * (len(init_code) // 32 + 1) + 200_000)
+        * 5
+        // 4
+    )
+
+
+def _needs_coin(coin: str | None, test_money: bool) -> None:
+    if coin is None and not test_money:
+        raise WrongNetwork(
+            "A network with real money needs a real coin.",
+            hint="Give the address of the ERC-20 to be paid in; it must support ERC-3009.",
+            code="chain.coin",
+        )
 
 
 def _ensure_factory(rpc: Rpc, sender: Sender) -> None:
-    code = _codes(rpc, {"factory": FACTORY})["factory"]
+    code = discovery.codes(rpc, {"factory": FACTORY})["factory"]
     if not code:
         balance = int(rpc.call("eth_getBalance", FACTORY_DEPLOYER, "latest"), 16)
         if balance < FACTORY_COST:
@@ -183,7 +282,7 @@ def _ensure_factory(rpc: Rpc, sender: Sender) -> None:
                 code="chain.factory",
             ) from None
         sender.wait(keccak256(FACTORY_TRANSACTION))
-        code = _codes(rpc, {"factory": FACTORY})["factory"]
+        code = discovery.codes(rpc, {"factory": FACTORY})["factory"]
     if code != FACTORY_CODE:
         raise WrongNetwork(
             f"The code at {FACTORY} is not the deterministic deployment proxy.",
@@ -192,9 +291,9 @@ def _ensure_factory(rpc: Rpc, sender: Sender) -> None:
         )
 
 
-def _ensure_canonical(rpc: Rpc, chain_id: int, test_money: bool) -> dict[str, str]:
+def _ensure_canonical(rpc: Rpc, chain_id: int, test_money: bool) -> None:
     """On test chains whose node can, ours are put where x402's are missing; elsewhere they must be there."""
-    for name, code in _codes(rpc, CANONICAL).items():
+    for name, code in discovery.codes(rpc, CANONICAL).items():
         if code:
             if chain_id == DEVNET_CHAIN_ID and code != artifacts.load(name).runtime:
                 raise WrongNetwork(
@@ -206,10 +305,9 @@ def _ensure_canonical(rpc: Rpc, chain_id: int, test_money: bool) -> dict[str, st
         try:
             if not test_money:
                 raise _no_x402(name)
-            rpc.call("anvil_setCode", CANONICAL[name], "0x" + artifacts.load(name).runtime.hex())
+            testnode.set_code(rpc, CANONICAL[name], artifacts.load(name).runtime)
         except RpcError:
             raise _no_x402(name) from None
-    return dict(CANONICAL)
 
 
 def _no_x402(name: str) -> WrongNetwork:

@@ -12,6 +12,7 @@ from importlib import resources
 
 import orjson
 
+from koinon.chain import testnode
 from koinon.chain.canonical import FOREIGN
 from koinon.chain.rpc import Rpc
 
@@ -24,12 +25,12 @@ def runtime(name: str) -> bytes:
 
 
 def place_missing(rpc: Rpc) -> list[str]:
-    """Put the code where an anvil has none; the names of what was missing.
+    """Put the code where a development node has none; the names of what was missing.
 
-    Whatever stands there already stays. `RpcError` where the node is no anvil.
+    Whatever stands there already stays. `RpcError` where the node is no development node.
     """
     codes = rpc.batch([("eth_getCode", [address, "latest"]) for address in FOREIGN.values()])
     missing = [name for name, code in zip(FOREIGN, codes, strict=True) if code == "0x"]
     for name in missing:
-        rpc.call("anvil_setCode", FOREIGN[name], "0x" + runtime(name).hex())
+        testnode.set_code(rpc, FOREIGN[name], runtime(name))
     return missing

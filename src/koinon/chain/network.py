@@ -25,7 +25,11 @@ class Network:
 
     ``contracts`` name → address, ``code_hashes`` name → keccak256 of the code found there (0x-hex),
     ``genesis_hash`` 0x-hex ('' = not checked), ``start_block`` the block before the first deployment,
-    ``test_money`` whether its coins are worth nothing.
+    ``test_money`` whether its coins are worth nothing. ``canonical`` name → address of other people's
+    contracts that are used where they stand (ERC-8004's registries); ``rpc_urls`` nodes anyone may use;
+    ``peers`` gateways that give out registration files. ``rpc_url`` is this machine's own way to the chain
+    and never shared. ``signer`` and ``signature`` are empty where nobody signed, see
+    `koinon.chain.network_file`.
     """
 
     name: str
@@ -36,6 +40,11 @@ class Network:
     code_hashes: Mapping[str, str] = field(repr=False)
     start_block: int
     genesis_hash: str = ""
+    canonical: Mapping[str, str] = field(default_factory=dict)
+    rpc_urls: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    signer: str = ""
+    signature: str = field(default="", repr=False)
 
     def to_json(self) -> bytes:
         """Canonical JSON."""
@@ -47,14 +56,21 @@ class Network:
         try:
             fields: dict[str, Any] = orjson.loads(content)
             network = cls(
-                name=str(fields["name"]),
+                name=_text(fields["name"]),
                 chain_id=int(fields["chain_id"]),
-                rpc_url=str(fields["rpc_url"]),
+                rpc_url=_text(fields["rpc_url"]),
                 test_money=fields["test_money"] is True,
                 contracts={str(name): checksum(address) for name, address in fields["contracts"].items()},
                 code_hashes={str(name): str(code) for name, code in fields["code_hashes"].items()},
                 start_block=int(fields["start_block"]),
-                genesis_hash=str(fields.get("genesis_hash", "")),
+                genesis_hash=_text(fields.get("genesis_hash", "")),
+                canonical={
+                    _text(name): checksum(address) for name, address in fields.get("canonical", {}).items()
+                },
+                rpc_urls=tuple(_text(url) for url in fields.get("rpc_urls", ())),
+                peers=tuple(_text(url) for url in fields.get("peers", ())),
+                signer=checksum(fields["signer"]) if fields.get("signer") else "",
+                signature=_text(fields.get("signature", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as fault:
             raise BadInput(
@@ -80,6 +96,11 @@ class Network:
     def save(self, path: Path | str) -> None:
         """Write a file in one step, readable by its owner only: the node's URL may carry a password."""
         write_private(Path(path), self.to_json())
+
+    @property
+    def identity(self) -> str:
+        """What tells this network from every other: chain id, genesis block and its register of Works."""
+        return f"{self.chain_id}:{self.genesis_hash}:{self.contracts.get('Works', '')}"
 
     def address(self, name: str) -> str:
         """Where a contract stands; `NotFound` when this network lacks it."""
@@ -138,3 +159,9 @@ class Network:
                 hint="Do not send money there. Ask whoever gave you this network description.",
                 code="chain.code",
             )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value

@@ -14,6 +14,7 @@ from koinon.chain.handle import Chain
 from koinon.chain.keys import Key, verify, write_private
 from koinon.errors import BadInput, IntegrityError, KoinonError
 from koinon.learning.evidence import Evidence, RoundEvidence, measure
+from koinon.learning.interrupted import Underway
 from koinon.learning.leader import AloneReceived, Full, Joined, Leader, RoundClosed
 from koinon.learning.ledger import Ledger
 from koinon.learning.messages import (
@@ -97,6 +98,7 @@ class LedRun:
             1 if self._ledger is None else self._ledger.open(recipe, contribution.digest, held_out.digest)
         )
         self.folder = folder / (UNRECORDED if chain is None else str(self.run_id))
+        self._underway: Underway | None = None
         self._leader = Leader(
             recipe,
             key,
@@ -136,6 +138,7 @@ class LedRun:
         PeerError
             Too few owners joined or stayed.
         """
+        self._underway = Underway(self.folder, self.run_id, self.recipe.rounds)
         started = time.monotonic()
         stages: dict[str, float] = {}
         rounds: list[RoundEvidence] = []
@@ -158,6 +161,7 @@ class LedRun:
                         self._ledger.record(closed.model)
                     examples = {index: joinings[index].examples for index in closed.updates}
                     rounds.append(RoundEvidence(closed.number, closed.updates, examples, closed.model.model))
+                    self._keep(len(joinings), rounds)
                     if closed.missing:
                         missing[closed.number] = closed.missing
                     if closed.model.last:
@@ -175,9 +179,18 @@ class LedRun:
                     progress({"event": "alone", "owner": member.address})
         stages["alone"] = time.monotonic() - started - sum(stages.values())
         outcome = self._measure(joinings, tuple(rounds), missing, stages)
+        self._underway.done()
         stages["measuring"] = time.monotonic() - started - sum(stages.values())
         progress({"event": "measured", "together": outcome.together.value, "metric": outcome.metric})
         return outcome
+
+    def _keep(self, owners: int, rounds: Sequence[RoundEvidence]) -> None:
+        """The evidence so far, in case the run is stopped."""
+        scaling = self._leader.run.scaling
+        if scaling is not None and self._underway is not None:
+            evidence = Evidence(self.recipe, scaling, owners, tuple(rounds))
+            write_private(self.folder / "evidence.bin", evidence.to_bytes())
+            self._underway.reached(len(rounds))
 
     def _measure(
         self,
@@ -267,6 +280,8 @@ class LedRun:
     def close(self) -> None:
         """Stop serving."""
         self._leader.close()
+        if self._underway is not None:
+            self._underway.close()
 
     def __enter__(self) -> Self:
         self._leader.open()

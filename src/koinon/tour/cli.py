@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from koinon.errors import SetupError
+from koinon.resume import TOUR_UNDERWAY
 from koinon.terminal import Session, json_option
 from koinon.tour.job import Job
 
@@ -28,9 +29,11 @@ def command(session: Session, calls: int, price: str, seed: int) -> None:
     started = time.monotonic()
     folder = session.settings.home / "tour"
     with _only_tour(folder), session.node() as node:
+        (folder / TOUR_UNDERWAY).touch()
         job = Job(node, terminal, folder, calls=calls, price=price, seed=seed)
         job.stages["node"] = time.monotonic() - started
         ledger = job.run()
+        (folder / TOUR_UNDERWAY).unlink()
     terminal.result(ledger.to_json(), ledger.show)
     ledger.check()
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers, money, addresses and times as people read them, with the exact value one look away.
+
+Everything here returns safe markup. The exact value of what is shortened stands in ``data-exact``, which the
+stylesheet shows on hover and focus; an address keeps all its characters, so that copying never cuts it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+from typing import Final
+
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+from markupsafe import Markup
+
+from koinon.web.language import gettext, language, ngettext, url
+
+SHARE_WHOLE: Final = 10**9
+"""Shares are counted in 1e-9."""
+
+_LOCALES: Final = {"en": "en", "zh-Hant": "zh_Hant_TW"}
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What an amount is counted in: the token's symbol and its decimals."""
+
+    symbol: str
+    decimals: int
+
+
+def number(value: int) -> str:
+    """A whole number with its groups: 12,400."""
+    return str(format_decimal(value, locale=_LOCALES[language()]))
+
+
+def amount_text(units: int, unit: Unit) -> str:
+    """An amount with sensible digits: two decimals from 1 on, below that three digits that matter."""
+    value = Decimal(units).scaleb(-unit.decimals)
+    places = 2
+    if value and abs(value) < 1:
+        places = min(unit.decimals, max(2, 2 - value.adjusted()))
+    rounded = value.quantize(Decimal(1).scaleb(-min(places, unit.decimals)), ROUND_HALF_EVEN)
+    text = f"{rounded:,f}"
+    if places > 2:
+        whole, _, part = text.partition(".")
+        text = f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+    return text
+
+
+def amount(units: int, unit: Unit, *, symbol: bool = False) -> Markup:
+    """An amount in the token's smallest unit as people read it; the exact integer on hover and focus.
+
+    With ``symbol`` the unit stands behind it; tables say it once in the head instead.
+    """
+    exact = gettext("exactly %(units)s smallest units", units=f"{int(units):,}")
+    shown = amount_text(int(units), unit)
+    tail = Markup(' <span class="unit">{}</span>').format(unit.symbol) if symbol else Markup("")
+    return Markup('<data class="amount" value="{}" data-exact="{}" tabindex="0">{}</data>{}').format(
+        int(units), exact, shown, tail
+    )
+
+
+def percent(value: float | Fraction, digits: int = 1) -> str:
+    """A fraction of one as percent: 12.5 %."""
+    scaled = Decimal(Fraction(value).numerator * 100) / Decimal(Fraction(value).denominator)
+    return f"{scaled.quantize(Decimal(1).scaleb(-digits)):,f} %"
+
+
+def share(parts: int) -> Markup:
+    """A share in 1e-9 as percent; the exact count on hover and focus."""
+    value = Fraction(int(parts), SHARE_WHOLE)
+    exact = gettext("exactly %(parts)s parts of a billion", parts=f"{int(parts):,}")
+    return Markup('<data class="amount" value="{}" data-exact="{}" tabindex="0">{}</data>').format(
+        int(parts), exact, percent(value, 2)
+    )
+
+
+def address(account: str, name: str | None = None, *, link: bool = True) -> Markup:
+    """An account as its name and a short form that is copied in full; leads to its page on the chain."""
+    where = url(f"/chain/address/{account}") if link else None
+    return _long(account, 6, 4, name, where)
+
+
+def digest(value: str | bytes, *, href: str | None = None) -> Markup:
+    """A digest, hash or content id, shortened to the eye and whole to the clipboard."""
+    text = "0x" + value.hex() if isinstance(value, bytes) else value
+    return _long(text, 8, 6, None, href)
+
+
+def transaction(transaction_hash: str) -> Markup:
+    """A transaction's hash, leading to its page."""
+    return digest(transaction_hash, href=url(f"/chain/transaction/{transaction_hash}"))
+
+
+def block(block_number: int) -> Markup:
+    """A block's number, leading to its page."""
+    return Markup('<a href="{}">{}</a>').format(url(f"/chain/block/{block_number}"), number(block_number))
+
+
+def _long(text: str, head: int, tail: int, name: str | None, href: str | None) -> Markup:
+    if len(text) <= head + tail + 1:
+        body = Markup("{}").format(text)
+    else:
+        body = Markup('{}<span class="middle">{}</span>{}').format(
+            text[:head], text[head:-tail], text[-tail:]
+        )
+    code = Markup("<code>{}</code>").format(body)
+    if href is not None:
+        code = Markup('<a href="{}" title="{}">{}</a>').format(href, text, code)
+    label = Markup('<span class="name">{}</span> ').format(name) if name else Markup("")
+    return Markup('<span class="long">{}{}</span>').format(label, code)
+
+
+def moment(timestamp: float) -> str:
+    """An exact time: 25 Nov 2026, 03:12:55 UTC."""
+    at = datetime.fromtimestamp(timestamp, UTC)
+    return f"{format_datetime(at, 'medium', locale=_LOCALES[language()])} UTC"
+
+
+def ago_text(timestamp: float, now: float | None = None) -> str:
+    """How long ago, or how far ahead, in one unit."""
+    seconds = int((time.time() if now is None else now) - timestamp)
+    ahead, seconds = seconds < 0, abs(seconds)
+    if seconds < 10:
+        return gettext("just now")
+    if ahead:
+        if seconds < _MINUTE:
+            return ngettext("in %(num)s s", "in %(num)s s", seconds)
+        if seconds < _HOUR:
+            return ngettext("in %(num)s min", "in %(num)s min", seconds // _MINUTE)
+        if seconds < _DAY:
+            return ngettext("in %(num)s hour", "in %(num)s hours", seconds // _HOUR)
+        return ngettext("in %(num)s day", "in %(num)s days", seconds // _DAY)
+    if seconds < _MINUTE:
+        return ngettext("%(num)s s ago", "%(num)s s ago", seconds)
+    if seconds < _HOUR:
+        return ngettext("%(num)s min ago", "%(num)s min ago", seconds // _MINUTE)
+    if seconds < _DAY:
+        return ngettext("%(num)s hour ago", "%(num)s hours ago", seconds // _HOUR)
+    return ngettext("%(num)s day ago", "%(num)s days ago", seconds // _DAY)
+
+
+def ago(timestamp: float, now: float | None = None) -> Markup:
+    """A time as "3 min ago", with the exact time on hover and focus. Unix seconds."""
+    machine = datetime.fromtimestamp(timestamp, UTC).isoformat().replace("+00:00", "Z")
+    return Markup('<time datetime="{}" data-exact="{}" tabindex="0">{}</time>').format(
+        machine, moment(timestamp), ago_text(timestamp, now)
+    )

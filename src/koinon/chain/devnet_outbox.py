@@ -63,9 +63,9 @@ class DevnetOutbox(SqliteOutbox):
 
     def follow(self, rpc: Rpc) -> int:
         """Keep all blocks there are; the number of the newest."""
-        latest = int(rpc.call("eth_blockNumber"), 16)
-        head = self.head()
-        if head is not None and latest < head[0]:
+        block = rpc.call("eth_getBlockByNumber", "latest", False)
+        latest, head = int(block["number"], 16), self.head()
+        if head is not None and (latest < head[0] or (latest == head[0] and block["hash"] != head[1])):
             self._realign(rpc)
         self._extend(rpc, latest)
         return latest

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from koinon.chain.account import Account
 from koinon.web.visitor import Visitor
+
+if TYPE_CHECKING:
+    from koinon.chain.account import Account
 
 Fields = Mapping[str, str]
 """What a form said: field → text."""

@@ -92,13 +92,13 @@ class _Chinese:
         self.plurals: dict[str, str] = {}
         for catalog in catalogs:
             for message in catalog:
-                if not message.id or message.fuzzy:
+                words = message.string
+                if message.fuzzy or not message.id or not words:
                     continue
-                if isinstance(message.id, tuple):
-                    words = message.string[0] if isinstance(message.string, tuple) else message.string
-                    self.plurals[message.id[0]] = str(words)
-                elif message.string:
-                    self.singulars[message.id] = str(message.string)
+                if isinstance(message.id, str):
+                    self.singulars[message.id] = str(words)
+                else:
+                    self.plurals[message.id[0]] = words if isinstance(words, str) else words[0]
 
 
 def _singular(message: str) -> str:

@@ -32,19 +32,19 @@ _MEANINGS: Final = (
     (
         NotFound,
         _("There is no such thing here"),
-        _("Nobody registered it on this network, or the address is wrong."),
+        _("Nobody registered it here, or the address is wrong."),
     ),
     (UsageError, _("That cannot be done like this"), _("Nothing was changed.")),
     (SetupError, _("This node lacks something"), _("Its operator has to put that right; nothing was lost.")),
     (
         ChainError,
         _("The chain did not take it"),
-        _("What is on the chain already stays; nothing else was changed."),
+        _("What is on the chain stays; nothing else was changed."),
     ),
     (
         KeyFault,
         _("The key does not fit"),
-        _("Only who holds the right key may do this; nothing was changed."),
+        _("Only who holds the right key may do this."),
     ),
     (PaymentError, _("The payment does not cover this"), _("No money was taken.")),
     (IntegrityError, _("The bytes are not what they should be"), _("They were not used.")),

@@ -163,6 +163,21 @@ class Sender:
             receipts += self._results(entries, check)
         return receipts
 
+    def price(self, calls: Sequence[Call]) -> list[tuple[Call, int]]:
+        """Each call with its gas filled in, and the most it can cost in wei at present prices. It is tried
+        for that; errors as in `send_all`."""
+        fee = self._conditions().fee
+        return [
+            (replace(call, gas=gas), call.value + gas * fee)
+            for call, gas in zip(calls, self._estimate(calls), strict=True)
+        ]
+
+    def must_have_worked(self, calls: Sequence[Call], receipts: Sequence[Receipt]) -> None:
+        """`TransactionFailed`, with the contract's reason, for the first of these that was mined in vain."""
+        for call, receipt in zip(calls, receipts, strict=True):
+            if receipt.status != 1:
+                raise self._reverted(call, receipt)
+
     def wait(self, transaction_hash: bytes) -> Receipt:
         """Wait until somebody's transaction is mined; `TransactionFailed` when it is not, in time."""
         deadline, pause = self._clock() + self.patience.give_up_after_s, _FIRST_PAUSE_S

@@ -5,22 +5,27 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, overload
 
 from koinon.chain import artifacts
+from koinon.chain.account import Account, Sending, SendsElsewhere
 from koinon.chain.canonical import DEVNET_CHAIN_ID
 from koinon.chain.contract import Contract
 from koinon.chain.devnet_outbox import DevnetOutbox
+from koinon.chain.guard import Guard, GuardedSender
 from koinon.chain.keys import Key
 from koinon.chain.local_devnet import folder_of
 from koinon.chain.network import Network
 from koinon.chain.outbox import MemoryOutbox, Outbox
 from koinon.chain.rpc import Rpc
 from koinon.chain.sender import Sender
+from koinon.chain.spending import Purse
 from koinon.chain.sqlite_outbox import FILE_NAME, SqliteOutbox, chain_name
-from koinon.errors import NodeUnavailable
+from koinon.chain.testnode import is_test_node
+from koinon.errors import KeyFault, NodeUnavailable
 
 
 class Chain:
@@ -33,11 +38,16 @@ class Chain:
     outbox : Outbox, optional
         Where the queues keep transactions; see `find_outbox`. In memory by default, except on a development
         chain of this machine.
+    home : Path, optional
+        The data directory where it is counted what is spent, where money is real.
     """
 
-    def __init__(self, network: Network, rpc: Rpc, *, outbox: Outbox | None = None) -> None:
+    def __init__(
+        self, network: Network, rpc: Rpc, *, outbox: Outbox | None = None, home: Path | None = None
+    ) -> None:
         self.network = network
         self.rpc = rpc
+        self.purse = None if network.test_money or home is None else Purse(home, network)
         self.outbox: Outbox = outbox or find_outbox(network, rpc.url)
         self._senders: dict[str, Sender] = {}
         self._lock = threading.Lock()
@@ -61,7 +71,7 @@ class Chain:
                 rpc.close()
                 raise
         home = None if isinstance(network, Network) else Path(network).absolute().parent
-        return cls(found, rpc, outbox=find_outbox(found, rpc.url, home))
+        return cls(found, rpc, outbox=find_outbox(found, rpc.url, home), home=home)
 
     @property
     def chain_id(self) -> int:
@@ -79,15 +89,46 @@ class Chain:
             return self.network.contract(self.rpc, name)
         return Contract(self.rpc, address, artifacts.load(name))
 
-    def sender(self, key: Key) -> Sender:
-        """The one queue through which this process sends for an account."""
+    @overload
+    def sender(self, key: Key) -> Sender: ...
+
+    @overload
+    def sender(self, key: Account) -> Sending: ...
+
+    def sender(self, key: Account) -> Sending:
+        """The one queue through which this process sends for a key; an account whose key is elsewhere brings
+        its own. `KeyFault` where it has none."""
+        if isinstance(key, SendsElsewhere):
+            return key.sending(self)
+        if not isinstance(key, Key):
+            raise KeyFault(
+                f"{key.address} can sign here, but not send.",
+                hint="Use an account with a way of sending.",
+                code="key.cannot_send",
+            )
         with self._lock:
             if key.address not in self._senders:
-                sender = Sender(self.rpc, key, chain_id=self.chain_id, outbox=self.outbox)
+                sender = (
+                    GuardedSender(self, key, outbox=self.outbox, guard=self.guard)
+                    if self._eth_is_scarce
+                    else Sender(self.rpc, key, chain_id=self.chain_id, outbox=self.outbox)
+                )
                 with contextlib.suppress(NodeUnavailable):  # whoever sends next is told
                     sender.resend()
                 self._senders[key.address] = sender
             return self._senders[key.address]
+
+    @property
+    def guard(self) -> Guard | None:
+        """Who must be asked before an own key signs coins away; None where money is worth nothing."""
+        return self.purse
+
+    @cached_property
+    def _eth_is_scarce(self) -> bool:
+        """Whether nobody can make ETH out of nothing here."""
+        if not self.network.test_money:
+            return True
+        return self.chain_id != DEVNET_CHAIN_ID and not is_test_node(self.rpc)
 
     def timestamp(self) -> int:
         """The latest block's time, in Unix seconds."""
@@ -104,6 +145,8 @@ class Chain:
     def close(self) -> None:
         """Close the connection to the node, and the outbox."""
         self.rpc.close()
+        if self.purse is not None:
+            self.purse.close()
         if isinstance(self.outbox, SqliteOutbox):
             self.outbox.close()
 

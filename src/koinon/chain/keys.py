@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import coincurve
 import orjson
 
 from koinon.chain import keystore
 from koinon.chain.address import checksum
+from koinon.chain.eip712 import Domain, TypedStruct, digest
 from koinon.chain.hashing import keccak256
 from koinon.errors import BadInput, KeyFault
 
@@ -57,6 +58,10 @@ class Key:
             raise BadInput("Only 32-byte digests are signed.")
         signature = self._private.sign_recoverable(digest, hasher=None)
         return signature[:64] + bytes((27 + signature[64],))
+
+    def sign_typed(self, domain: Domain, struct: TypedStruct, *values: Any) -> bytes:
+        """Sign typed structured data (EIP-712), as `Account` asks for; 65 bytes as from `sign`."""
+        return self.sign(digest(domain, struct.hash(*values)))
 
     def save(self, path: Path | str, password: str, *, derivation: keystore.Derivation = "scrypt") -> None:
         """Write an encrypted V3 keystore, readable by its owner only, in one step (never half a file).
@@ -154,7 +159,8 @@ def verify(digest: bytes, signature: bytes, address: str) -> bool:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` with ``content`` in one step; only its owner may read it (mode 0600)."""
+    """Replace ``path`` with ``content`` in one step, on the disk when this returns; only its owner may read
+    it (mode 0600). `OSError` where it cannot be written; the old content then stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -167,6 +173,11 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name too
+    finally:
+        os.close(folder)
 
 
 def _recover_public_key(digest: bytes, signature: bytes) -> bytes | None:

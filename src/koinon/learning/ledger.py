@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from koinon.chain.account import Account
 from koinon.chain.contract import Contract
 from koinon.chain.handle import Chain
-from koinon.chain.keys import Key
 from koinon.errors import IntegrityError, NotFound
 from koinon.learning.evidence import Evidence
 from koinon.learning.messages import GlobalModel, Joining
@@ -40,11 +40,11 @@ class Ledger:
     Parameters
     ----------
     chain : Chain
-    key : Key, optional
+    key : Account, optional
         The opener's; reading works without.
     """
 
-    def __init__(self, chain: Chain, key: Key) -> None:
+    def __init__(self, chain: Chain, key: Account) -> None:
         self._chain, self._key = chain, key
         self.contract: Contract = chain.contract("Federation")
 

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from koinon.chain.address import ZERO_ADDRESS, checksum
-from koinon.chain.eip712 import Domain, digest
+from koinon.chain.eip712 import Domain
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, IntegrityError, KoinonError, NotFound
 from koinon.learning.codec import CODECS
@@ -259,13 +259,18 @@ class Owner:
 
     def _consent(self, run_id: int, deadline: int) -> tuple[bytes, bytes]:
         """Signatures by which the contracts let the run name this owner's Work as a parent of the model."""
-        consent = CONSENT.hash(run_id, self._work_id, self._minimum_share, deadline)
-        permission = PARENT_PERMISSION.hash(
-            self._work_id, self._network.federation, self._minimum_share, deadline
+        permission = self._key.sign_typed(
+            works_domain(self._network.chain_id, self._network.works),
+            PARENT_PERMISSION,
+            self._work_id,
+            self._network.federation,
+            self._minimum_share,
+            deadline,
         )
-        works = works_domain(self._network.chain_id, self._network.works)
-        signed = self._key.sign(digest(works, permission))
-        return self._key.sign(digest(self._domain, consent)), deadline.to_bytes(32, "big") + signed
+        consent = self._key.sign_typed(
+            self._domain, CONSENT, run_id, self._work_id, self._minimum_share, deadline
+        )
+        return consent, deadline.to_bytes(32, "big") + permission
 
     def _exchange(self, recipe: Recipe, base: GlobalModel, change: Vector) -> tuple[GlobalModel, Vector]:
         payload = CODECS[recipe.codec].encode(change)

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
+from koinon.chain.account import Account
 from koinon.chain.handle import Chain
-from koinon.chain.keys import Key
 from koinon.errors import BadInput, NotFound, PeerError
 from koinon.services import models, registry, schema, serve
 from koinon.services.cashier import Cashier
@@ -63,9 +63,9 @@ class Services:
         Where registration files are put.
     data_dir : Path
         The gateway's: its list of services and its journal.
-    key : Key
+    key : Account
         Who owns the Works.
-    gateway_key : Key, optional
+    gateway_key : Account, optional
         Who takes payments and pays for settling; ``key`` when not given.
     url : str
         How buyers reach the gateway.
@@ -76,9 +76,9 @@ class Services:
         chain: Chain,
         store: Blocks,
         data_dir: Path,
-        key: Key,
+        key: Account,
         *,
-        gateway_key: Key | None = None,
+        gateway_key: Account | None = None,
         url: str = ADDRESS,
     ) -> None:
         self.chain = chain

@@ -23,8 +23,8 @@ from typing import Any, Final, Self
 import orjson
 
 from koinon.chain import keys
+from koinon.chain.account import Account
 from koinon.chain.handle import Chain
-from koinon.chain.keys import Key
 from koinon.errors import BadInput, IntegrityError, KoinonError, NotFound, PaymentError, PeerError
 from koinon.services.onchain import OnChain
 from koinon.services.transport import Http, Response
@@ -118,7 +118,7 @@ class Buyer:
     Parameters
     ----------
     chain : Chain
-    key : Key
+    key : Account
         Owns the coins; needs no ETH.
     spending_limit : int
         Most that may ever be signed away, in the coin's smallest unit.
@@ -134,7 +134,7 @@ class Buyer:
     def __init__(
         self,
         chain: Chain,
-        key: Key,
+        key: Account,
         *,
         spending_limit: int,
         deposit: int | None = None,
@@ -244,6 +244,7 @@ class Buyer:
         accepted = self._offer(url, EXACT)
         price = int(accepted["amount"])
         self._spending.sign(price)
+        self._ask_guard(price)
         nonce = secrets.token_bytes(32)
         valid_before = int(time.time()) + int(accepted["maxTimeoutSeconds"])
         authorization = {
@@ -254,10 +255,9 @@ class Buyer:
             "validBefore": str(valid_before),
             "nonce": "0x" + nonce.hex(),
         }
-        digest = self._on_chain.coin_digests.transfer(
-            self.key.address, accepted["payTo"], price, valid_after=0, valid_before=valid_before, nonce=nonce
+        signature = self._on_chain.coin_digests.sign_transfer(
+            self.key, accepted["payTo"], price, valid_before=valid_before, nonce=nonce
         )
-        signature = self.key.sign(digest)
         payload = {"authorization": authorization, "signature": "0x" + signature.hex()}
         response = self._send(url, orjson.dumps(arguments), _payment(accepted, payload))
         if response.status != 200:
@@ -374,6 +374,11 @@ class Buyer:
                 amount = channel.highest = channel.highest + price
             return amount, amount > channel.balance
 
+    def _ask_guard(self, coins: int) -> None:
+        """Where money is real, what leaves the account counts towards the data directory's cap."""
+        if self._chain.guard is not None:
+            self._chain.guard.sign_away(coins)
+
     def _payload(self, channel: _Channel, amount: int, *, fund: bool = False) -> dict[str, Any]:
         if not fund:
             return _payment(channel.accepted, self._channel_payload("voucher", channel, amount))
@@ -389,6 +394,7 @@ class Buyer:
                 code="payment.no_coins",
             )
         size = min(size, have)
+        self._ask_guard(size)
         deposit = self._on_chain.coin_digests.sign_deposit(
             self.key,
             self._on_chain.channels.collector,

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from koinon.chain.account import Account
 from koinon.chain.address import checksum
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
-from koinon.chain.keys import Key
-from koinon.chain.sender import Receipt
+from koinon.chain.receipts import Receipt
 from koinon.services.x402 import TransferPayment
 from koinon.works.channels import Channels
 from koinon.works.coin import TRANSFER_BY_KEY, CoinDigests
@@ -23,7 +23,7 @@ class OnChain:
     ``coin`` is the coin's address, ``coin_name`` and ``coin_version`` its EIP-712 domain.
     """
 
-    def __init__(self, chain: Chain, key: Key) -> None:
+    def __init__(self, chain: Chain, key: Account) -> None:
         self.chain = chain
         self.key = key
         self.channels = Channels(chain)

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import uvicorn
 
+from koinon.chain.account import Account
 from koinon.chain.handle import Chain
 from koinon.chain.keys import Key, write_private
 from koinon.errors import BadInput, KoinonError, SetupError
@@ -60,7 +61,7 @@ def owner_token(data_dir: Path) -> str:
 
 
 async def run(
-    chain: Chain, key: Key, data_dir: Path, options: GatewayOptions, say: Callable[[dict[str, Any]], None]
+    chain: Chain, key: Account, data_dir: Path, options: GatewayOptions, say: Callable[[dict[str, Any]], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM, then settle. ``say`` is told when it is ready and what the end settled.
 

@@ -11,10 +11,9 @@ from fractions import Fraction
 from typing import Final
 
 from koinon.chain import codec
-from koinon.chain.eip712 import Domain, TypedStruct, digest
+from koinon.chain.account import Account, Sending
+from koinon.chain.eip712 import Domain, TypedStruct
 from koinon.chain.handle import Chain
-from koinon.chain.keys import Key
-from koinon.chain.sender import Sender
 from koinon.errors import BadInput, KeyFault, NotFound, TransactionFailed
 from koinon.works.catalogue import URI_SCHEME, Blocks, Catalogue
 from koinon.works.registration import Registration
@@ -91,11 +90,11 @@ class Works(Catalogue):
     chain : Chain
     store : Blocks
         Where registration files are put and looked up.
-    key : Key, optional
+    key : Account, optional
         Who acts. Reading works without; releasing what others are due needs a key only to pay for gas.
     """
 
-    def __init__(self, chain: Chain, store: Blocks, key: Key | None = None) -> None:
+    def __init__(self, chain: Chain, store: Blocks, key: Account | None = None) -> None:
         super().__init__(chain, store)
         self.key = key
 
@@ -237,7 +236,7 @@ class Works(Catalogue):
                 code="works.not_owner",
             )
         domain = Domain("ERC8004IdentityRegistry", "1", self.chain.chain_id, self.contract.address)
-        signed = self._key.sign(digest(domain, _PERMISSION.hash(parent_id, publisher, share, deadline)))
+        signed = self._key.sign_typed(domain, _PERMISSION, parent_id, publisher, share, deadline)
         return deadline.to_bytes(32, "big") + signed
 
     def use_till_as_wallet(self, work_id: int) -> None:
@@ -344,7 +343,7 @@ class Works(Catalogue):
     # ------------------------------------------------------------ inside
 
     @property
-    def _key(self) -> Key:
+    def _key(self) -> Account:
         if self.key is None:
             raise KeyFault(
                 "This needs a key to sign with.", hint="Open Works with a key.", code="works.no_key"
@@ -352,7 +351,7 @@ class Works(Catalogue):
         return self.key
 
     @property
-    def _sender(self) -> Sender:
+    def _sender(self) -> Sending:
         return self.chain.sender(self._key)
 
     def _existing_till(self, work_id: int) -> str:

@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from koinon.chain import codec
+from koinon.chain.account import Account
 from koinon.chain.address import checksum, to_bytes
 from koinon.chain.contract import Contract
 from koinon.chain.handle import Chain
 from koinon.chain.hashing import keccak256
-from koinon.chain.keys import Key
 from koinon.errors import BadInput, IntegrityError, NotFound
 
 _COMMITMENT: Final = ("uint256", "address", "bytes32", "address", "bytes32", "bytes32")
@@ -204,7 +204,7 @@ class Bonds:
         self.chain = chain
         self.contract = chain.contract("Bonds")
 
-    def post(self, poster: Key, amount: int, terms: BondTerms, *, token: str | None = None) -> int:
+    def post(self, poster: Account, amount: int, terms: BondTerms, *, token: str | None = None) -> int:
         """Approve and stake ``amount`` of the network's coin, or of ``token``; returns the bond's id."""
         coin = self._token(token)
         calls = [
@@ -233,7 +233,7 @@ class Bonds:
         """One challenge; TransactionFailed when there is none."""
         return Challenge(*self.contract.call("challenge_of", challenge_id))
 
-    def challenge(self, challenger: Key, bond_id: int, evidence: bytes) -> int:
+    def challenge(self, challenger: Account, bond_id: int, evidence: bytes) -> int:
         """Approve and stake what the bond asks of challengers; returns the challenge's id."""
         bond = self.bond(bond_id)
         calls = [self.contract.transaction("challenge", bond_id, evidence, gas=500_000)]
@@ -246,28 +246,28 @@ class Bonds:
         return int(self.contract.logs(receipt, "Challenged")[0]["challenge_id"])
 
     def uphold(
-        self, judge: Key, challenge_id: int, bounty: int, parts: Sequence[tuple[str, int]] = ()
+        self, judge: Account, challenge_id: int, bounty: int, parts: Sequence[tuple[str, int]] = ()
     ) -> None:
         """Rule for the challenger; ``parts`` are (account, amount) taken of the stake besides the bounty."""
         self._send(judge, "uphold", challenge_id, bounty, list(parts))
 
-    def dismiss(self, judge: Key, challenge_id: int) -> None:
+    def dismiss(self, judge: Account, challenge_id: int) -> None:
         """Rule for the bonded party."""
         self._send(judge, "dismiss", challenge_id)
 
-    def lapse(self, submitter: Key, challenge_id: int) -> None:
+    def lapse(self, submitter: Account, challenge_id: int) -> None:
         """Close a challenge whose judge let the time pass."""
         self._send(submitter, "lapse", challenge_id)
 
-    def slash(self, judge: Key, bond_id: int, parts: Sequence[tuple[str, int]]) -> None:
+    def slash(self, judge: Account, bond_id: int, parts: Sequence[tuple[str, int]]) -> None:
         """Take parts of the stake without a challenge."""
         self._send(judge, "slash", bond_id, list(parts))
 
-    def announce_end(self, poster: Key, bond_id: int) -> None:
+    def announce_end(self, poster: Account, bond_id: int) -> None:
         """Let an open-ended bond end after its notice."""
         self._send(poster, "announce_end", bond_id)
 
-    def withdraw(self, poster: Key, bond_id: int) -> None:
+    def withdraw(self, poster: Account, bond_id: int) -> None:
         """Free what is left of a bond that is over; `collect` pays it out."""
         self._send(poster, "withdraw", bond_id)
 
@@ -275,7 +275,7 @@ class Bonds:
         """What an account may collect."""
         return int(self.contract.call("credit", self._token(token).address, account))
 
-    def collect(self, submitter: Key, account: str, *, token: str | None = None) -> int:
+    def collect(self, submitter: Account, account: str, *, token: str | None = None) -> int:
         """Pay an account its credit; returns the amount."""
         amount = self.credit(account, token=token)
         self._send(submitter, "collect", self._token(token).address, account)
@@ -284,7 +284,7 @@ class Bonds:
     def _token(self, token: str | None) -> Contract:
         return self.chain.coin if token is None else self.chain.contract("Coin", token)
 
-    def _send(self, key: Key, name: str, *arguments: object) -> None:
+    def _send(self, key: Account, name: str, *arguments: object) -> None:
         self.chain.sender(key).send(self.contract.transaction(name, *arguments))
 
 
@@ -295,7 +295,7 @@ class Payouts:
         self.chain = chain
         self.contract = chain.contract("Payouts")
 
-    def fund(self, funder: Key, tree: PayoutTree, *, deadline: int, token: str | None = None) -> int:
+    def fund(self, funder: Account, tree: PayoutTree, *, deadline: int, token: str | None = None) -> int:
         """Approve and pay in a tree's total until ``deadline`` (Unix seconds); returns the fund's id."""
         coin = self.chain.coin if token is None else self.chain.contract("Coin", token)
         calls = [
@@ -307,7 +307,7 @@ class Payouts:
         receipt = self.chain.sender(funder).send_all(calls)[-1]
         return int(self.contract.logs(receipt, "Funded")[0]["fund_id"])
 
-    def claim(self, submitter: Key, fund_id: int, tree: PayoutTree, account: str) -> int:
+    def claim(self, submitter: Account, fund_id: int, tree: PayoutTree, account: str) -> int:
         """Pay an account everything the tree has for it that was not paid yet; returns the amount."""
         due = [
             payout for payout in tree.of(account) if not self.contract.call("is_paid", fund_id, payout.number)
@@ -320,6 +320,6 @@ class Payouts:
         )
         return sum(payout.amount for payout in due)
 
-    def reclaim(self, submitter: Key, fund_id: int) -> None:
+    def reclaim(self, submitter: Account, fund_id: int) -> None:
         """Send what nobody claimed back to the funder, after the deadline."""
         self.chain.sender(submitter).send(self.contract.transaction("reclaim", fund_id))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from koinon.chain import codec
+from koinon.chain.account import Account
 from koinon.chain.address import ZERO_ADDRESS
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
-from koinon.chain.keys import Key
-from koinon.chain.sender import Receipt
+from koinon.chain.receipts import Receipt
 from koinon.errors import TransactionFailed
 from koinon.works.coin import CoinDigests
 from koinon.works.payments import DepositAuthorization
@@ -96,7 +96,7 @@ class Channels:
         return CoinDigests.of(self.chain.contract("Coin", token), self.chain.chain_id)
 
     def authorize_deposit(
-        self, payer: Key, config: ChannelConfig, amount: int, *, valid_before: int, salt: int
+        self, payer: Account, config: ChannelConfig, amount: int, *, valid_before: int, salt: int
     ) -> DepositAuthorization:
         """Sign a deposit; sends nothing. ``salt`` random below 2**256, ``valid_before`` in Unix seconds."""
         return self.coin_digests(config.token).sign_deposit(
@@ -108,7 +108,9 @@ class Channels:
             salt=salt,
         )
 
-    def deposit(self, submitter: Key, config: ChannelConfig, authorization: DepositAuthorization) -> Receipt:
+    def deposit(
+        self, submitter: Account, config: ChannelConfig, authorization: DepositAuthorization
+    ) -> Receipt:
         """Put what the payer authorized into the channel. Anyone may submit it."""
         return self._send(submitter, self._deposit(config, authorization))
 
@@ -137,17 +139,17 @@ class Channels:
         return int(claimed - settled)
 
     def claim(
-        self, submitter: Key, claims: Sequence[Claim], *, authorizer: Key | None = None
+        self, submitter: Account, claims: Sequence[Claim], *, authorizer: Account | None = None
     ) -> ClaimOutcome:
         """Claim vouchers, up to 100 a transaction. One bad row never holds up the others: each transaction is
         tried first, and rows it fails on are left out and reported.
 
         Parameters
         ----------
-        submitter : Key
+        submitter : Account
             Receiver or receiver's authorizer of every channel, unless ``authorizer`` is given.
         claims : sequence of Claim
-        authorizer : Key, optional
+        authorizer : Account, optional
             The receiver's authorizer of every channel; its signature lets anyone submit.
         """
         receipts: list[Receipt] = []
@@ -159,13 +161,13 @@ class Channels:
         logs = [log for receipt in receipts for log in self.contract.logs(receipt, "Claimed")]
         return ClaimOutcome(tuple(receipts), sum(log["claimAmount"] for log in logs), tuple(refused))
 
-    def settle(self, submitter: Key, receiver: str, token: str | None = None) -> int:
+    def settle(self, submitter: Account, receiver: str, token: str | None = None) -> int:
         """Send the receiver what was claimed; returns the amount, 0 when there was nothing. Anyone may."""
         call = self.contract.transaction("settle", receiver, token or self.chain.coin.address)
         return sum(log["amount"] for log in self.contract.logs(self._send(submitter, call), "Settled"))
 
     def refund(
-        self, submitter: Key, config: ChannelConfig, amount: int, *, authorizer: Key | None = None
+        self, submitter: Account, config: ChannelConfig, amount: int, *, authorizer: Account | None = None
     ) -> int:
         """Give up to ``amount`` of unclaimed money back to the payer; returns what went back.
 
@@ -176,11 +178,11 @@ class Channels:
         else:
             channel_id = self.digests.channel_id(config)
             nonce = self.contract.call("refundNonce", channel_id)
-            signature = authorizer.sign(self.digests.refund(channel_id, nonce, amount))
+            signature = self.digests.sign_refund(authorizer, channel_id, nonce, amount)
             call = self.contract.transaction("refundWithSignature", config.values(), amount, nonce, signature)
         return sum(log["amount"] for log in self.contract.logs(self._send(submitter, call), "Refunded"))
 
-    def initiate_withdraw(self, payer: Key, config: ChannelConfig, amount: int) -> int:
+    def initiate_withdraw(self, payer: Account, config: ChannelConfig, amount: int) -> int:
         """Announce that the payer takes ``amount`` back; returns when it may (Unix seconds).
 
         ``payer`` is the payer's key or its authorizer's.
@@ -188,7 +190,7 @@ class Channels:
         receipt = self._send(payer, self.contract.transaction("initiateWithdraw", config.values(), amount))
         return int(self.contract.logs(receipt, "WithdrawInitiated")[0]["finalizeAfter"])
 
-    def finalize_withdraw(self, payer: Key, config: ChannelConfig) -> int:
+    def finalize_withdraw(self, payer: Account, config: ChannelConfig) -> int:
         """Take the announced amount back, or what is left of it; returns the amount."""
         receipt = self._send(payer, self.contract.transaction("finalizeWithdraw", config.values()))
         return int(self.contract.logs(receipt, "WithdrawFinalized")[0]["amount"])
@@ -210,20 +212,20 @@ class Channels:
     def _deposit(self, config: ChannelConfig, authorization: DepositAuthorization) -> Call:
         return self.contract.transaction("deposit", *self._deposit_arguments(config, authorization))
 
-    def _claim_arguments(self, claims: Sequence[Claim], authorizer: Key | None) -> tuple[Any, ...]:
+    def _claim_arguments(self, claims: Sequence[Claim], authorizer: Account | None) -> tuple[Any, ...]:
         rows = [claim.values() for claim in claims]
         if authorizer is None:
             return "claim", rows
-        return "claimWithSignature", rows, authorizer.sign(self.digests.claim_batch(claims))
+        return "claimWithSignature", rows, self.digests.sign_claims(authorizer, claims)
 
-    def _claim(self, claims: Sequence[Claim], authorizer: Key | None) -> Call:
+    def _claim(self, claims: Sequence[Claim], authorizer: Account | None) -> Call:
         return self.contract.transaction(*self._claim_arguments(claims, authorizer))
 
     def _claimable(
         self,
-        submitter: Key,
+        submitter: Account,
         claims: list[Claim],
-        authorizer: Key | None,
+        authorizer: Account | None,
         refused: list[tuple[Claim, str]],
     ) -> list[Claim]:
         """The claims that succeed together, found by halving; others go to ``refused`` with the reason."""
@@ -239,5 +241,5 @@ class Channels:
             )
         return claims
 
-    def _send(self, submitter: Key, call: Call) -> Receipt:
+    def _send(self, submitter: Account, call: Call) -> Receipt:
         return self.chain.sender(submitter).send(call)

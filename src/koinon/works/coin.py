@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from koinon.chain.account import Account
 from koinon.chain.contract import Contract
 from koinon.chain.eip712 import Domain, TypedStruct, digest
-from koinon.chain.keys import Key
 from koinon.works.payments import DepositAuthorization, deposit_nonce
 
 TRANSFER_BY_KEY: Final = (
@@ -70,13 +70,13 @@ class CoinDigests:
         return digest(self.domain, _PERMIT.hash(owner, spender, amount, nonce, deadline))
 
     def sign_deposit(
-        self, payer: Key, collector: str, channel_id: bytes, amount: int, *, valid_before: int, salt: int
+        self, payer: Account, collector: str, channel_id: bytes, amount: int, *, valid_before: int, salt: int
     ) -> DepositAuthorization:
         """The authorization that lets anyone put ``amount`` of the payer's tokens into one channel.
 
         Parameters
         ----------
-        payer : Key
+        payer : Account
         collector : str
             The ERC-3009 collector's address.
         channel_id : bytes
@@ -87,7 +87,13 @@ class CoinDigests:
             Random, below 2**256; one authorization a salt.
         """
         nonce = deposit_nonce(channel_id, salt)
-        signed = self.receive(
-            payer.address, collector, amount, valid_after=0, valid_before=valid_before, nonce=nonce
+        signature = payer.sign_typed(
+            self.domain, _RECEIVE, payer.address, collector, amount, 0, valid_before, nonce
         )
-        return DepositAuthorization(amount, 0, valid_before, salt, payer.sign(signed))
+        return DepositAuthorization(amount, 0, valid_before, salt, signature)
+
+    def sign_transfer(
+        self, payer: Account, to: str, amount: int, *, valid_before: int, nonce: bytes
+    ) -> bytes:
+        """The signature under a TransferWithAuthorization that is valid at once; see `transfer`."""
+        return payer.sign_typed(self.domain, _TRANSFER, payer.address, to, amount, 0, valid_before, nonce)

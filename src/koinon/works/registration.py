@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import orjson
 
+from koinon.chain.account import Account
 from koinon.chain.address import checksum
 from koinon.chain.eip712 import Domain, TypedStruct, digest
 from koinon.chain.hashing import keccak256
-from koinon.chain.keys import Key, verify
+from koinon.chain.keys import verify
 from koinon.errors import IntegrityError
 from koinon.works.json_fields import JsonFields, as_number, malformed
 from koinon.works.shares import ShareTable
@@ -167,9 +168,10 @@ class Registration:
         """keccak256 of the canonical bytes without the signature: 32 bytes."""
         return keccak256(_canonical(self.to_json()))
 
-    def sign(self, key: Key, domain: Domain) -> SignedRegistration:
-        """Signed by a key, for one registry (see `registration_domain`)."""
-        return SignedRegistration(self, key.address, key.sign(self._digest(domain)))
+    def sign(self, account: Account, domain: Domain) -> SignedRegistration:
+        """Signed by an account, for one registry (see `registration_domain`)."""
+        signature = account.sign_typed(domain, _SIGNED, self.content_hash)
+        return SignedRegistration(self, account.address, signature)
 
     def _digest(self, domain: Domain) -> bytes:
         return digest(domain, _SIGNED.hash(self.content_hash))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from koinon.chain.account import Account
 from koinon.chain.address import checksum
 from koinon.chain.handle import Chain
 from koinon.chain.hashing import keccak256
-from koinon.chain.keys import Key
 from koinon.errors import BadInput
 
 PAGE: Final = 256
@@ -82,7 +82,7 @@ class Reputation:
 
     def give(
         self,
-        client: Key,
+        client: Account,
         work_id: int,
         value: int,
         decimals: int = 0,
@@ -119,12 +119,19 @@ class Reputation:
         receipt = self.chain.sender(client).send(call)
         return int(self.contract.logs(receipt, "NewFeedback")[0]["feedbackIndex"])
 
-    def revoke(self, client: Key, work_id: int, index: int) -> None:
+    def revoke(self, client: Account, work_id: int, index: int) -> None:
         """Take one's own feedback back."""
         self.chain.sender(client).send(self.contract.transaction("revokeFeedback", work_id, index))
 
     def respond(
-        self, responder: Key, work_id: int, client: str, index: int, *, uri: str, content: bytes | None = None
+        self,
+        responder: Account,
+        work_id: int,
+        client: str,
+        index: int,
+        *,
+        uri: str,
+        content: bytes | None = None,
     ) -> None:
         """Append a response to a feedback; anyone may."""
         content_hash = _NO_HASH if content is None else keccak256(content)

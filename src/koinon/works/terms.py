@@ -6,14 +6,14 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
+from koinon.chain.account import Account
 from koinon.chain.address import ZERO_ADDRESS, checksum
 from koinon.chain.contract import Call
 from koinon.chain.eip712 import Domain, TypedStruct, digest
 from koinon.chain.handle import Chain
 from koinon.chain.hashing import keccak256
-from koinon.chain.keys import Key
 from koinon.errors import BadInput, PaymentError
 
 FOR_EVER: Final = 2**64 - 1
@@ -111,7 +111,7 @@ class Terms:
 
     def offer(
         self,
-        owner: Key,
+        owner: Account,
         work_id: int,
         use: int,
         *,
@@ -130,16 +130,16 @@ class Terms:
         self._send(owner, self.contract.transaction("offer", work_id, int(use), offer.values()))
         return offer
 
-    def close(self, owner: Key, work_id: int, use: int) -> None:
+    def close(self, owner: Account, work_id: int, use: int) -> None:
         """Take an offer back; grants stay."""
         self._send(owner, self.contract.transaction("close", work_id, int(use)))
 
-    def allow(self, owner: Key, work_id: int, use: int, account: str, allowed: bool = True) -> None:
+    def allow(self, owner: Account, work_id: int, use: int, account: str, allowed: bool = True) -> None:
         """Put a grantee on an offer's allow list, or take them off it."""
         self._send(owner, self.contract.transaction("allow", work_id, int(use), account, allowed))
 
     def give(
-        self, owner: Key, work_id: int, use: int, grantee: str, *, terms_digest: bytes, period_s: int = 0
+        self, owner: Account, work_id: int, use: int, grantee: str, *, terms_digest: bytes, period_s: int = 0
     ) -> int:
         """Grant for nothing; returns the grant's id."""
         call = self.contract.transaction("give", work_id, int(use), grantee, period_s, terms_digest)
@@ -156,34 +156,26 @@ class Terms:
         self, work_id: int, use: int, grantee: str, offer: Offer, *, salt: bytes, deadline: int
     ) -> bytes:
         """What the owner of a Work signs (EIP-712), by key or as a contract (ERC-1271)."""
-        message = _CONSENT.hash(
-            work_id,
-            int(use),
-            grantee,
-            offer.token,
-            offer.price,
-            offer.period_s,
-            offer.terms_digest,
-            salt,
-            deadline,
+        return digest(
+            self._domain, _CONSENT.hash(*_consent(work_id, use, grantee, offer, salt=salt, deadline=deadline))
         )
-        return digest(self._domain, message)
 
     def sign_consent(
-        self, owner: Key, work_id: int, use: int, grantee: str, offer: Offer, *, deadline: int
+        self, owner: Account, work_id: int, use: int, grantee: str, offer: Offer, *, deadline: int
     ) -> SignedConsent:
         """Let one grantee take an offer up once; sends nothing."""
         salt = secrets.token_bytes(32)
-        signed = owner.sign(self.consent_digest(work_id, use, grantee, offer, salt=salt, deadline=deadline))
+        leave = _consent(work_id, use, grantee, offer, salt=salt, deadline=deadline)
+        signed = owner.sign_typed(self._domain, _CONSENT, *leave)
         return SignedConsent(salt, deadline, signed)
 
-    def take_back(self, owner: Key, consent: SignedConsent) -> None:
+    def take_back(self, owner: Account, consent: SignedConsent) -> None:
         """Make a consent one has signed worthless."""
         self._send(owner, self.contract.transaction("spend_consent", consent.salt))
 
     def buy(
         self,
-        buyer: Key,
+        buyer: Account,
         work_id: int,
         use: int,
         offer: Offer,
@@ -231,7 +223,7 @@ class Terms:
             )
         return self._granted_id(buyer, calls)
 
-    def surrender(self, grantee: Key, work_id: int, use: int) -> None:
+    def surrender(self, grantee: Account, work_id: int, use: int) -> None:
         """Give up all one's grants of a use."""
         self._send(grantee, self.contract.transaction("surrender", work_id, int(use)))
 
@@ -247,9 +239,25 @@ class Terms:
         """One receipt; TransactionFailed when there is none."""
         return Grant(*self.contract.call("grant_of", grant_id))
 
-    def _granted_id(self, key: Key, calls: list[Call]) -> int:
+    def _granted_id(self, key: Account, calls: list[Call]) -> int:
         receipt = self.chain.sender(key).send_all(calls)[-1]
         return int(self.contract.logs(receipt, "Granted")[0]["grant_id"])
 
-    def _send(self, key: Key, call: Call) -> None:
+    def _send(self, key: Account, call: Call) -> None:
         self.chain.sender(key).send(call)
+
+
+def _consent(
+    work_id: int, use: int, grantee: str, offer: Offer, *, salt: bytes, deadline: int
+) -> tuple[Any, ...]:
+    return (
+        work_id,
+        int(use),
+        grantee,
+        offer.token,
+        offer.price,
+        offer.period_s,
+        offer.terms_digest,
+        salt,
+        deadline,
+    )

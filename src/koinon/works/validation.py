@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from koinon.chain.account import Account
 from koinon.chain.handle import Chain
 from koinon.chain.hashing import keccak256
-from koinon.chain.keys import Key
 from koinon.errors import BadInput
 
 PAGE: Final = 256
@@ -38,7 +38,7 @@ class Validations:
         self.chain = chain
         self.contract = chain.contract("Validation")
 
-    def ask(self, owner: Key, work_id: int, validator: str, *, uri: str, request: bytes) -> bytes:
+    def ask(self, owner: Account, work_id: int, validator: str, *, uri: str, request: bytes) -> bytes:
         """Ask ``validator`` to check ``request``; returns the request's hash.
 
         ``request`` should contain something random: whoever knows it can use its hash first.
@@ -50,7 +50,7 @@ class Validations:
 
     def answer(
         self,
-        validator: Key,
+        validator: Account,
         request_hash: bytes,
         response: int,
         *,

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from koinon.chain.account import Account
 from koinon.chain.address import ZERO_ADDRESS, checksum
 from koinon.chain.eip712 import Domain, TypedStruct, digest
 from koinon.chain.hashing import keccak256
-from koinon.chain.keys import Key, PublicKeyCache
+from koinon.chain.keys import PublicKeyCache
 from koinon.errors import BadInput
 from koinon.works import wire
 
@@ -31,12 +32,9 @@ _CHANNEL: Final = TypedStruct(
 )
 _VOUCHER: Final = TypedStruct("Voucher(bytes32 channelId,uint128 maxClaimableAmount)")
 _REFUND: Final = TypedStruct("Refund(bytes32 channelId,uint256 nonce,uint128 amount)")
-_CLAIM_ENTRY: Final = TypedStruct(
+_CLAIM_BATCH: Final = TypedStruct(
+    "ClaimBatch(ClaimEntry[] claims)"
     "ClaimEntry(bytes32 channelId,uint128 maxClaimableAmount,uint128 totalClaimed)"
-)
-_CLAIM_BATCH_TYPE_HASH: Final = keccak256(
-    b"ClaimBatch(ClaimEntry[] claims)"
-    b"ClaimEntry(bytes32 channelId,uint128 maxClaimableAmount,uint128 totalClaimed)"
 )
 
 
@@ -200,18 +198,25 @@ class ChannelDigests:
 
     def claim_batch(self, claims: Sequence[Claim]) -> bytes:
         """What the receiver's authorizer signs to let anyone submit these claims."""
-        entries = b"".join(
-            _CLAIM_ENTRY.hash(self.channel_id(claim.config), claim.voucher.amount, claim.total)
-            for claim in claims
-        )
-        return digest(self.domain, keccak256(_CLAIM_BATCH_TYPE_HASH + keccak256(entries)))
+        return digest(self.domain, _CLAIM_BATCH.hash(self._entries(claims)))
 
-    def sign(self, key: Key, channel_id: bytes, amount: int) -> Voucher:
+    def sign_refund(self, authorizer: Account, channel_id: bytes, nonce: int, amount: int) -> bytes:
+        """The signature under a `refund`."""
+        return authorizer.sign_typed(self.domain, _REFUND, channel_id, nonce, amount)
+
+    def sign_claims(self, authorizer: Account, claims: Sequence[Claim]) -> bytes:
+        """The signature under a `claim_batch`."""
+        return authorizer.sign_typed(self.domain, _CLAIM_BATCH, self._entries(claims))
+
+    def sign(self, account: Account, channel_id: bytes, amount: int) -> Voucher:
         """A voucher; `BadInput` when the amount does not fit 128 bits."""
         if not 0 <= amount < wire.AMOUNT_LIMIT:
             raise BadInput(f"A voucher cannot be over {amount}.", hint="Amounts are 0 to 2**128 - 1.")
-        return Voucher(channel_id, amount, key.sign(self.voucher(channel_id, amount)))
+        return Voucher(channel_id, amount, account.sign_typed(self.domain, _VOUCHER, channel_id, amount))
 
     def verify(self, voucher: Voucher, signer: str, known: PublicKeyCache) -> bool:
         """Whether ``signer``'s key signed the voucher, in the only form the contract takes from a key."""
         return known.verify(self.voucher(voucher.channel_id, voucher.amount), voucher.signature, signer)
+
+    def _entries(self, claims: Sequence[Claim]) -> list[tuple[bytes, int, int]]:
+        return [(self.channel_id(claim.config), claim.voucher.amount, claim.total) for claim in claims]

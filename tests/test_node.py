@@ -368,14 +368,25 @@ def test_real_money_is_never_begun_on_by_accident(settings):
     assert not settings.network.exists()
 
 
-def test_a_test_network_without_eth_to_pay_with(settings):
+def test_nothing_is_put_on_a_test_network_unasked(settings):
     with (
-        answering(eth_chainId=hex(84532), web3_clientVersion="Geth/v1.16.0", eth_getBalance="0x0") as url,
+        answering(eth_chainId=hex(84532), web3_clientVersion="Geth/v1.16.0", eth_getCode="0x") as url,
         pytest.raises(SetupError) as caught,
     ):
         Node.open(replace(settings, rpc_url=url))
-    assert caught.value.code == "setup.no_eth"
+    assert caught.value.code == "network.not_deployed"
     assert Keyring(settings.keys).open(OPERATOR).address in caught.value.message
+
+
+@pytest.mark.parametrize("client", ["anvil/v1.7.1", "HardhatNetwork/3.18.0/@nomicfoundation/edr/0.3.8"])
+def test_a_development_node_that_others_can_reach_is_refused(settings, client, monkeypatch):
+    with answering(eth_chainId=hex(31337), web3_clientVersion=client) as url:
+        monkeypatch.setattr("koinon.chain.testnode.is_loopback", lambda _url: False)
+        with pytest.raises(WrongNetwork) as caught:
+            Node.open(replace(settings, rpc_url=url))
+    assert caught.value.code == "chain.test_node_remote"
+    assert "127.0.0.1" in caught.value.hint
+    assert not settings.network.exists()
 
 
 def test_a_node_that_hides_its_client_is_not_taken_for_a_development_chain(settings):

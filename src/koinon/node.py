@@ -13,26 +13,25 @@ from functools import cached_property
 from types import FrameType, TracebackType
 from typing import Final, Self
 
-from koinon.chain.canonical import DEVNET_CHAIN_ID
+from koinon.chain import network_file, spending, testnode
+from koinon.chain.canonical import DEVNET_CHAIN_ID, TEST_CHAINS
 from koinon.chain.contract import Call
-from koinon.chain.deploy import deploy
+from koinon.chain.deploy import deploy, find
 from koinon.chain.devnet import Devnet
 from koinon.chain.handle import Chain, find_outbox
 from koinon.chain.keyring import PASSWORD_VARIABLE, Keyring
 from koinon.chain.keys import Key
 from koinon.chain.network import Network
-from koinon.chain.rpc import Rpc, RpcError, redact
+from koinon.chain.rpc import Rpc, redact
 from koinon.chain.sender import Sender
 from koinon.errors import BadInput, KeyFault, NodeUnavailable, SetupError, WrongNetwork
 from koinon.settings import Settings
 from koinon.store import BlockStore
+from koinon.store.peers import PeerBlockStore
 
 OPERATOR = "operator"
 ALLOWANCE_WEI = 100 * 10**18
 """Test ETH a development chain gives each account that asks."""
-
-TEST_CHAINS = frozenset({1337, 31337, 84532, 421614, 11155111, 11155420})
-"""Chain ids whose money is worth nothing (EIP-155 registry: local chains, Sepolia and its layer 2s)."""
 
 _LOOK_EVERY_S: Final = 1.0
 
@@ -54,17 +53,21 @@ class Node:
         """Start or attach to the devnet, or reach the chain the settings or ``network.json`` name, with
         Koinon's contracts on it. Processes that open one data directory at once take turns.
 
+        Contracts are put only where money comes out of nothing: on the devnet, and on a development node of
+        this machine. On any other network the node can read everything as soon as it is open, and send once
+        its operator has ETH (see `read_only`).
+
         Raises
         ------
         SetupError
-            anvil is missing, a port is taken, the data directory cannot be used, or nobody can pay for the
-            contracts.
+            anvil is missing, a port is taken, the data directory cannot be used, or Koinon's contracts are
+            not on that chain.
         NodeUnavailable, WrongNetwork
             The chain does not answer, or is not the one that is expected.
         KeyFault
             The password does not open the operator's key.
-        BadInput
-            ``network.json`` is damaged.
+        BadInput, IntegrityError
+            ``network.json`` is damaged, or not what its signer signed.
         """
         settings.ensure_home()
         try:
@@ -99,8 +102,14 @@ class Node:
 
     @cached_property
     def store(self) -> BlockStore:
-        """Bytes by their CID."""
-        return BlockStore(self.settings.blocks)
+        """Bytes by their CID; what is not here is asked of the network's peers."""
+        peers = (*self.settings.peers, *self.chain.network.peers)
+        return PeerBlockStore(self.settings.blocks, peers) if peers else BlockStore(self.settings.blocks)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the operator has no ETH to send anything with; true of every network one has not funded."""
+        return self.chain.balance(self.operator.address) == 0
 
     def fund(self, *addresses: str) -> None:
         """Give accounts that have little test ETH for gas; `SetupError` where ETH is not given away."""
@@ -110,14 +119,14 @@ class Node:
                 [Call(address, b"", value=ALLOWANCE_WEI) for address in poor]
             )
             return
-        if poor and not (self.chain.network.test_money and _is_local_test_node(self.chain.rpc)):
+        if poor and not (self.chain.network.test_money and testnode.is_test_node(self.chain.rpc)):
             raise SetupError(
                 f"Only a development chain gives ETH away, and {', '.join(poor)} has little.",
                 hint="Send the account ETH from one that has some.",
                 code="setup.no_faucet",
             )
         for address in poor:
-            _give(self.chain.rpc, address)
+            testnode.give(self.chain.rpc, address, ALLOWANCE_WEI)
 
     def wait(self, ready: Callable[[], None] = lambda: None) -> None:
         """Block until SIGINT or SIGTERM; ``ready`` is called once either is waited for.
@@ -193,13 +202,16 @@ def _known(settings: Settings) -> Network | None:
     if not settings.network.exists():
         return None
     try:
-        return Network.load(settings.network)
+        known = Network.load(settings.network)
     except BadInput as fault:
         raise BadInput(
             f"{settings.network} is not a network description.",
             hint="Move it away: for a development chain or a test network Koinon then writes it again.",
             code=fault.code,
         ) from fault
+    if known.signature:
+        network_file.check(known)
+    return known
 
 
 def _is_ours(settings: Settings) -> bool:
@@ -211,7 +223,11 @@ def _node_of(known: Network | None, settings: Settings) -> str | None:
     """Where a description that is in use says its node is; None for this data directory's own devnet."""
     if known is None:
         return None
-    if known.chain_id == DEVNET_CHAIN_ID and (_is_ours(settings) or settings.devnet.exists()):
+    if (
+        known.chain_id == DEVNET_CHAIN_ID
+        and not known.signature
+        and (_is_ours(settings) or settings.devnet.exists())
+    ):
         return None
     return known.rpc_url
 
@@ -257,23 +273,37 @@ def _prepare_devnet(settings: Settings, devnet: Devnet, known: Network | None, o
 def _reach(settings: Settings, url: str, known: Network | None) -> tuple[Chain, Key]:
     rpc = Rpc(url)
     try:
+        testnode.refuse_remote(rpc)
         if known is None:
-            test_money = _has_test_money(settings, rpc)
-            operator = _operator(settings, test_money=test_money)
-            network = _deploy_by_operator(rpc, operator)
+            operator, network = _begin(settings, rpc)
         else:
             _check_network(settings, known, rpc)
             operator = _operator(settings, test_money=known.test_money)
             network = replace(known, rpc_url=url)
         if known is None or (network != known and _is_ours(settings)):
             network.save(settings.network)
-        chain = Chain(network, rpc, outbox=find_outbox(network, rpc.url, settings.home))
-        if network.test_money and chain.balance(operator.address) == 0 and _is_local_test_node(rpc):
-            _give(rpc, operator.address)
+        chain = Chain(network, rpc, outbox=find_outbox(network, rpc.url, settings.home), home=settings.home)
+        if network.test_money and chain.balance(operator.address) == 0 and testnode.is_test_node(rpc):
+            testnode.give(rpc, operator.address, ALLOWANCE_WEI)
+        _set_cap(settings, chain)
     except BaseException:
         rpc.close()
         raise
     return chain, operator
+
+
+def _set_cap(settings: Settings, chain: Chain) -> None:
+    """Where money is real, what the settings say may be spent becomes the recorded cap."""
+    if chain.purse is None or (settings.spending_cap is None and settings.spending_cap_eth is None):
+        return
+    before = chain.purse.cap or spending.Cap(0, 0)
+    coins, ether = settings.spending_cap, settings.spending_cap_eth
+    cap = spending.Cap(
+        before.coins if coins is None else spending.units(coins, int(chain.coin.call("decimals"))),
+        before.wei if ether is None else spending.units(ether, 18),
+    )
+    if cap != before:
+        chain.purse.set_cap(cap)
 
 
 def _check_network(settings: Settings, known: Network, rpc: Rpc) -> None:
@@ -290,29 +320,33 @@ def _check_network(settings: Settings, known: Network, rpc: Rpc) -> None:
         ) from None
 
 
-def _has_test_money(settings: Settings, rpc: Rpc) -> bool:
-    """True; raises WrongNetwork on a chain with real money, which must not be begun on by accident."""
+def _begin(settings: Settings, rpc: Rpc) -> tuple[Key, Network]:
+    """The network on a chain that nothing is known of but its node: found there, or, where money comes out of
+    nothing, put there. A chain with real money is not begun on by accident."""
     chain_id = _chain_id(rpc)
-    if chain_id in TEST_CHAINS or _is_local_test_node(rpc):
-        return True
-    raise WrongNetwork(
-        f"Chain {chain_id} has real money, and nobody has said which Koinon network on it to use.",
-        hint=f"Put that network's description at {settings.network}.",
-        code="chain.real_money",
-    )
-
-
-def _deploy_by_operator(rpc: Rpc, operator: Key) -> Network:
-    chain_id = _chain_id(rpc)
-    if int(rpc.call("eth_getBalance", operator.address, "latest"), 16) == 0:
-        if not _is_local_test_node(rpc):
-            raise SetupError(
-                f"{operator.address} has no ETH to put Koinon's contracts on chain {chain_id}.",
-                hint="Send it test ETH, or use the description of a network that exists already.",
-                code="setup.no_eth",
-            )
-        _give(rpc, operator.address)
-    return deploy(rpc, Sender(rpc, operator, chain_id=chain_id), name=f"chain {chain_id}", test_money=True)
+    if testnode.is_test_node(rpc):
+        operator = _operator(settings, test_money=True)
+        if int(rpc.call("eth_getBalance", operator.address, "latest"), 16) == 0:
+            testnode.give(rpc, operator.address, ALLOWANCE_WEI)
+        return operator, deploy(rpc, Sender(rpc, operator, chain_id=chain_id), name=f"chain {chain_id}")
+    if chain_id not in TEST_CHAINS:
+        raise WrongNetwork(
+            f"Chain {chain_id} has real money, and nobody has said which Koinon network on it to use.",
+            hint=f"Join it by its file (koinon network join FILE), or put its description at "
+            f"{settings.network}.",
+            code="chain.real_money",
+        )
+    operator = _operator(settings, test_money=True)
+    network = find(rpc)
+    if network is None:
+        raise SetupError(
+            f"Koinon's contracts are not on chain {chain_id}, and {operator.address} puts them nowhere "
+            "unasked.",
+            hint="Join a network that exists (koinon network join FILE), or send that account test ETH and "
+            "run: koinon network deploy RPC",
+            code="network.not_deployed",
+        )
+    return operator, network
 
 
 def _chain_id(rpc: Rpc) -> int:
@@ -324,17 +358,3 @@ def _chain_id(rpc: Rpc) -> int:
             f"The node at {redact(rpc.url)} does not say which chain it runs.",
             hint="Check the address of the node.",
         ) from None
-
-
-def _is_local_test_node(rpc: Rpc) -> bool:
-    """Whether the node is an anvil: its money is made up, whatever chain id it shows."""
-    try:
-        return str(rpc.call("web3_clientVersion")).lower().startswith("anvil")
-    except RpcError:
-        return False
-
-
-def _give(rpc: Rpc, address: str) -> None:
-    """Test ETH out of nothing, from an anvil."""
-    balance = int(rpc.call("eth_getBalance", address, "latest"), 16)
-    rpc.call("anvil_setBalance", address, hex(balance + ALLOWANCE_WEI))

@@ -9,6 +9,7 @@ the result on.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -45,6 +46,10 @@ class Settings:
         Processes that compute; 0 is one for each core.
     tasks_per_worker : int
         A worker is replaced after so many tasks; 0 is never.
+    peers : tuple of str
+        Gateways to ask for registration files that are not here, beside those the network names.
+    spending_cap, spending_cap_eth : str or None
+        Where money is real: the most coins, and the most ETH, that this data directory's keys may spend.
     """
 
     home: Path
@@ -56,6 +61,9 @@ class Settings:
     port: int = 8402
     workers: int = 0
     tasks_per_worker: int = 0
+    peers: tuple[str, ...] = ()
+    spending_cap: str | None = None
+    spending_cap_eth: str | None = None
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None, *, home: Path | None = None) -> Self:
@@ -111,7 +119,11 @@ def variable(name: str) -> str:
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """``KOINON_*`` variables that mean nothing here: most often a misspelling."""
-    known = {variable(name) for name in PARSERS} | {PREFIX + "HOME", PREFIX + "PASSWORD"}
+    known = {variable(name) for name in PARSERS} | {
+        PREFIX + "HOME",
+        PREFIX + "PASSWORD",
+        PREFIX + "PASSWORD_FILE",
+    }
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
@@ -175,6 +187,21 @@ def _url(value: object, _folder: Path | None) -> str:
     return str(value)
 
 
+def _urls(value: object, folder: Path | None) -> tuple[str, ...]:
+    """A list of addresses; in a variable they are separated by spaces."""
+    given = value.split() if isinstance(value, str) else value
+    if not isinstance(given, list):
+        raise TypeError("a list of http:// or https:// addresses")
+    return tuple(_url(each, folder) for each in given)
+
+
+def _amount(value: object, _folder: Path | None) -> str:
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
+        raise ValueError('an amount like "25" or "0.05"')
+    return text
+
+
 def _path(value: object, folder: Path | None) -> Path:
     if not isinstance(value, str) or not value:
         raise TypeError("a path")
@@ -219,6 +246,9 @@ PARSERS: Mapping[str, Callable[[object, Path | None], object]] = {
     "port": _whole(0, 65_535),
     "workers": _whole(0, 1_024),
     "tasks_per_worker": _whole(0, 1_000_000),
+    "peers": _urls,
+    "spending_cap": _amount,
+    "spending_cap_eth": _amount,
 }
 
 if set(PARSERS) | {"home"} != {field.name for field in fields(Settings)}:

@@ -14,14 +14,16 @@ from koinon.chain.keystore import Derivation
 from koinon.errors import BadInput, KeyFault
 
 PASSWORD_VARIABLE = "KOINON_PASSWORD"  # noqa: S105  (the variable's name, not a password)
+PASSWORD_FILE_VARIABLE = "KOINON_PASSWORD_FILE"  # noqa: S105  (the variable's name, not a password)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 class Keyring:
     """Opens keys by name and makes those that do not exist yet.
 
-    The password is ``KOINON_PASSWORD`` where that is set, else the content of ``password`` in the folder,
-    made at random on first use and readable by its owner only.
+    The password is ``KOINON_PASSWORD`` where that is set, else the content of the file that
+    ``KOINON_PASSWORD_FILE`` names (a service's credential), else that of ``password`` in the folder, made at
+    random on first use and readable by its owner only.
 
     Parameters
     ----------
@@ -70,14 +72,28 @@ class Keyring:
         given = self._environment.get(PASSWORD_VARIABLE, "")
         if given:
             return given
+        named = self._environment.get(PASSWORD_FILE_VARIABLE, "")
+        if named:
+            return _read(Path(named))
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.password_file.exists():
             write_private(self.password_file, secrets.token_urlsafe(32).encode())
-        try:
-            return self.password_file.read_text(encoding="utf-8").rstrip("\n")
-        except OSError as error:
-            raise KeyFault(
-                f"The password at {self.password_file} cannot be read ({error.strerror}).",
-                hint=f"Give it back to this user, or set {PASSWORD_VARIABLE}.",
-                code="key.password_file",
-            ) from error
+        return _read(self.password_file)
+
+
+def _read(file: Path) -> str:
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyFault(
+            f"The password at {file} cannot be read ({getattr(error, 'strerror', 'not UTF-8')}).",
+            hint=f"Give it back to this user, or set {PASSWORD_VARIABLE}.",
+            code="key.password_file",
+        ) from error
+    if not password:
+        raise KeyFault(
+            f"The password at {file} is empty.",
+            hint="Write the password that the keys were made with into it.",
+            code="key.password_file",
+        )
+    return password

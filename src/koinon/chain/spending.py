@@ -9,6 +9,7 @@ may be taken; getting some back does not raise what may still be spent.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from koinon.chain.contract import Call
 from koinon.chain.hashing import keccak256
 from koinon.chain.network import Network
 from koinon.chain.receipts import Receipt
-from koinon.errors import PaymentError, SetupError
+from koinon.errors import BadInput, PaymentError, SetupError
 
 FILE_NAME: Final = "spending.sqlite"
 
@@ -196,3 +197,17 @@ def coins_moved(call: Call, coin: str) -> int:
         return 0
     position = _AMOUNT_AT.get(call.data[:4])
     return 0 if position is None else int.from_bytes(call.data[4 + 32 * position : 36 + 32 * position], "big")
+
+
+def units(amount: str, decimals: int) -> int:
+    """An amount as people write it, ``"25"`` or ``"0.05"``, in the smallest unit; BadInput."""
+    if not re.fullmatch(r"[0-9]{1,30}(\.[0-9]{1,30})?", amount, re.ASCII):
+        raise BadInput(
+            f"{amount!r} is not an amount.", hint='Write it like "25" or "0.05".', code="spending.amount"
+        )
+    whole, _, fraction = amount.partition(".")
+    if len(fraction.rstrip("0")) > decimals:
+        raise BadInput(
+            f"{amount} has more than {decimals} decimals.", hint="Round it.", code="spending.amount"
+        )
+    return int(whole + fraction[:decimals].ljust(decimals, "0"))

@@ -21,6 +21,8 @@ ADDRESS = re.compile(r"://|\bresolved\b|--(?:extra-)?index-url|--find-links")
 LEFT_OVER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 SELF = "tools/check_sources.py"
+OTHERS = "src/koinon/console/static/vendor/"
+"""Other people's files, each with its licence; see tools/vendor.py."""
 
 
 def main() -> int:
@@ -43,6 +45,8 @@ def tracked() -> list[str]:
 
 def faults_of(name: str) -> Iterator[str]:
     path = ROOT / name
+    if name.startswith(OTHERS):
+        return
     is_source = path.suffix in SOURCES or name in {"Makefile", ".ci/run"}
     if not is_source and name not in LOCKS:
         return

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens on the chain, told to open pages as server-sent events (WHATWG HTML §9.2).
+
+One task reads the index for everybody. Each event is named after the index's table, its ``id`` is the feed's
+cursor, so that a browser that comes back with ``Last-Event-ID`` misses nothing. ``block`` comes with each new
+head.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from typing import Any, Final
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from koinon.errors import ChainError, KoinonError
+from koinon.web import status_problem
+
+_LOOK_EVERY_S: Final = 1.0
+_SIGN_OF_LIFE_S: Final = 15.0
+_AT_ONCE: Final = 500
+_WAITING: Final = 1_000
+_AN_ADDRESS: Final = 24
+_ALL: Final = 500
+
+
+class Live:
+    """The one reader of the feed, and everyone who listens."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._listeners: set[asyncio.Queue[bytes | None]] = set()
+        self._from: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Read the feed inside the ``async with`` block; listeners are let go at its end."""
+        task = asyncio.create_task(self._read(), name="live events")
+        try:
+            yield
+        finally:
+            task.cancel()
+            for queue in self._listeners:
+                with suppress(asyncio.QueueFull):
+                    queue.put_nowait(None)
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def respond(self, request: Request, after: str = "") -> Response:
+        """``/events?after=<cursor>``: everything since then, and everything to come."""
+        client = request.client.host if request.client else ""
+        if len(self._listeners) >= _ALL or self._from[client] >= _AN_ADDRESS:
+            return status_problem(request, 429)
+        start = request.headers.get("last-event-id") or after
+        return StreamingResponse(
+            self._stream(client, start), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+    async def _stream(self, client: str, after: str) -> AsyncIterator[bytes]:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
+        self._listeners.add(queue)
+        self._from[client] += 1
+        try:
+            yield b": open\n\n"
+            index = self._index()
+            if after and index is not None:
+                with suppress(KoinonError, ValueError):  # a cursor that means nothing starts now
+                    for event in await run_in_threadpool(lambda: list(islice(index.feed(after), _AT_ONCE))):
+                        yield encode(event)
+            while True:
+                try:
+                    message = await asyncio.wait_for(queue.get(), _SIGN_OF_LIFE_S)
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                if message is None:
+                    return
+                yield message
+        finally:
+            self._listeners.discard(queue)
+            self._from[client] -= 1
+            if self._from[client] <= 0:
+                del self._from[client]
+
+    def _index(self) -> Any:
+        return getattr(self._node, "index", None)
+
+    async def _read(self) -> None:
+        cursor, block = None, -1
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if not self._listeners:
+                cursor = None
+                continue
+            try:
+                cursor, block, messages = await run_in_threadpool(self._look, cursor, block)
+            except (ChainError, OSError):
+                continue  # the node is away for a moment; pages stay as they are
+            for message in messages:
+                self._tell(message)
+
+    def _look(self, cursor: str | None, block: int) -> tuple[str | None, int, list[bytes]]:
+        """What is new; runs in a thread."""
+        messages: list[bytes] = []
+        index = self._index()
+        if index is None:
+            head = int(self._node.chain.block_number())
+        else:
+            at = index.head()
+            head = -1 if at is None else int(at.number)
+            if cursor is None and at is not None:
+                cursor = f"{at.number}:{2**31 - 1}:{at.hash}"
+            elif cursor is not None and head != block:
+                for event in islice(index.feed(cursor), _AT_ONCE):
+                    messages.append(encode(event))
+                    cursor = str(event.cursor)
+        if head not in (block, -1):
+            messages.append(sse("block", {"number": head}))
+        return cursor, head, messages
+
+    def _tell(self, message: bytes) -> None:
+        for queue in list(self._listeners):
+            try:
+                queue.put_nowait(message)
+            except asyncio.QueueFull:  # it does not read: its browser comes back with the last id it saw
+                self._listeners.discard(queue)
+                queue.get_nowait()
+                queue.put_nowait(None)
+
+
+def sse(name: str, data: Any, identity: str = "") -> bytes:
+    """One server-sent event."""
+    lines = [f"id: {identity}\n"] if identity else []
+    body = orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return "".join([*lines, f"event: {name}\n", f"data: {body}\n\n"]).encode()
+
+
+def encode(event: Any) -> bytes:
+    """An event of the index's feed as a server-sent event."""
+    return sse(
+        event.table, {"block": event.block_number, "transaction": event.transaction_hash}, event.cursor
+    )

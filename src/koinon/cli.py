@@ -56,6 +56,9 @@ MOUNTS = {
     "learn": Mount("koinon.learning.cli", "group", "Teach a model together without showing anyone the data."),
     "service": Mount("koinon.services.cli", "group", "Publish a function or model; be paid for every call."),
     "call": Mount("koinon.services.cli", "call", "Use a service and pay for the call."),
+    "backup": Mount("koinon.backup.cli", "backup", "Put this node into one encrypted file, while it runs."),
+    "restore": Mount("koinon.backup.cli", "restore", "Make a data directory from such a file."),
+    "network": Mount("koinon.networks.cli", "group", "Put Koinon on a chain, join a network, check one."),
     "works": Mount("koinon.works.cli", "group", "Look at a Work, its shares and its income; collect yours."),
 }
 

@@ -19,6 +19,7 @@ from koinon.chain.contract import Call
 from koinon.chain.deploy import deploy, find
 from koinon.chain.devnet import Devnet
 from koinon.chain.handle import Chain, find_outbox
+from koinon.chain.index import EventIndex
 from koinon.chain.keyring import PASSWORD_VARIABLE, Keyring
 from koinon.chain.keys import Key
 from koinon.chain.network import Network
@@ -106,6 +107,11 @@ class Node:
         peers = (*self.settings.peers, *self.chain.network.peers)
         return PeerBlockStore(self.settings.blocks, peers) if peers else BlockStore(self.settings.blocks)
 
+    @cached_property
+    def index(self) -> EventIndex:
+        """The chain's events as SQL tables, as far as whoever follows the chain has got."""
+        return EventIndex.open(self.settings, self.chain)
+
     @property
     def read_only(self) -> bool:
         """Whether the operator has no ETH to send anything with; true of every network one has not funded."""
@@ -159,6 +165,8 @@ class Node:
 
     def close(self) -> None:
         """Let go of the chain; the devnet stops if this process started it."""
+        if "index" in self.__dict__:
+            self.index.close()
         self.chain.close()
         if self._devnet is not None:
             self._devnet.stop()

@@ -42,6 +42,8 @@ class Settings:
         ``en`` or ``zh-Hant``.
     host, port : str, int
         Where this machine's services listen; port 0 takes any free one.
+    index_url : str or None
+        A ``postgresql://`` address for the index of events; without one it is a file in the data directory.
     workers : int
         Processes that compute; 0 is one for each core.
     tasks_per_worker : int
@@ -59,6 +61,7 @@ class Settings:
     language: str = "en"
     host: str = "127.0.0.1"
     port: int = 8402
+    index_url: str | None = None
     workers: int = 0
     tasks_per_worker: int = 0
     peers: tuple[str, ...] = ()
@@ -202,6 +205,13 @@ def _amount(value: object, _folder: Path | None) -> str:
     return text
 
 
+def _postgres_url(value: object, _folder: Path | None) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in {"postgresql", "postgres"}:
+        raise ValueError("a postgresql:// address")
+    return str(value)
+
+
 def _path(value: object, folder: Path | None) -> Path:
     if not isinstance(value, str) or not value:
         raise TypeError("a path")
@@ -244,6 +254,7 @@ PARSERS: Mapping[str, Callable[[object, Path | None], object]] = {
     "language": _language,
     "host": _host,
     "port": _whole(0, 65_535),
+    "index_url": _postgres_url,
     "workers": _whole(0, 1_024),
     "tasks_per_worker": _whole(0, 1_000_000),
     "peers": _urls,

@@ -137,6 +137,17 @@ class EventIndex:
                 for row in rows:
                     writer.execute(sql, row)
 
+    def write(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Keep a room's own notes in tables beside the index, in one transaction.
+
+        Each statement is SQL with ``?`` and the rows of parameters it runs with (``[()]`` for none). For
+        views that can be made anew, never for what a user could lose; the event tables are the follower's.
+        """
+        with self._engine.write() as writer:
+            for sql, rows in statements:
+                for parameters in rows:
+                    writer.execute(sql, parameters)
+
     def head(self) -> Cursor | None:
         """The last block whose events are in."""
         with self._engine.read() as reader:

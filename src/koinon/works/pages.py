@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Works in the console: all of them, and one of them with its money."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from koinon.errors import KoinonError
+from koinon.web import NavEntry, Router, Unit, amount_text, gettext, node, render, visitor
+from koinon.web import marked as _
+from koinon.web.pictures import draw_river
+from koinon.works.catalogue import URI_SCHEME
+from koinon.works.changes import ACTIONS, LONGEST_REASON, USES
+from koinon.works.hall import Hall
+from koinon.works.pictured import river
+from koinon.works.portrait import Portrait, portrait
+from koinon.works.terms import Consent
+
+PAGE: Final = 24
+KINDS: Final = {
+    "dataset": _("Datasets"),
+    "model": _("Models"),
+    "service": _("Services"),
+    "agent": _("Agents"),
+    "artwork": _("Artworks"),
+}
+"""Kinds that stand in the rail; others are found by their own name."""
+
+CONSENTS: Final = {
+    Consent.OPEN: _("anyone"),
+    Consent.SIGNED: _("whoever the owner signs a consent for"),
+    Consent.LISTED: _("accounts on the owner's list"),
+}
+
+FRESH_S: Final = 20
+"""How long new money is drawn in motion, in seconds."""
+
+router: Final = Router(
+    "works",
+    nav=[
+        NavEntry("explore", "/explore", _("All Works"), order=5),
+        NavEntry("explore", "/explore/dataset", _("Datasets"), order=10),
+        NavEntry("explore", "/explore/model", _("Models"), order=20),
+        NavEntry("explore", "/explore/service", _("Services"), order=30),
+    ],
+    actions=ACTIONS,
+)
+
+
+def hall(request: Request) -> Hall:
+    """One hall a console, so that what was read once stays."""
+    state = request.app.state
+    if not hasattr(state, "hall"):
+        ground = node(request)
+        state.hall = Hall(ground.chain, ground.index, ground.store)
+    found: Hall = state.hall
+    return found
+
+
+@router.page("/explore")
+def explore(request: Request) -> Response:
+    return _listed(request, None)
+
+
+@router.page("/explore/{kind}")
+def explore_kind(request: Request, kind: str) -> Response:
+    return _listed(request, kind.strip().lower()[:64])
+
+
+@router.page("/works/{work_id}")
+def work(request: Request, work_id: int) -> Response:
+    """One Work, its money at a moment or now."""
+    found = portrait(hall(request), work_id, _moment(request))
+    income, unit = found.way.income, _coin(request)
+    head = hall(request).index.head()
+    now = head.timestamp if head is not None else 0
+    first = min((payment.timestamp for payment in hall(request).book.of(work_id).payments), default=now)
+    named = request.app.state.contribute.name_of
+    picture = draw_river(river(found.way, found.names, unit, named, fresh_since=now - FRESH_S))
+    me = visitor(request)
+    mine = hall(request).ways.gather([work_id], me.address) if me.address else None
+    return render(
+        request,
+        "works/work.html",
+        work=found,
+        income=income,
+        picture=picture,
+        headline=_headline(found, unit),
+        shares=found.way.sharing[work_id],
+        flows=[flow for flow in found.way.flows if flow.source == work_id],
+        uses=USES,
+        consents=CONSENTS,
+        mine=mine,
+        until=_moment(request),
+        first=first,
+        now=now,
+        texts=_texts(hall(request), found),
+        section="explore",
+    )
+
+
+def _listed(request: Request, kind: str | None) -> Response:
+    directory = hall(request).directory
+    directory.refresh()
+    query = request.query_params.get("q", "").strip()[:200]
+    before = request.query_params.get("before", "")
+    listing = directory.newest(
+        kind=kind,
+        search=query,
+        before=int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None,
+        limit=PAGE,
+    )
+    book = hall(request).book
+    earned = {entry.work_id: book.of(entry.work_id).earned for entry in listing.entries}
+    return render(
+        request,
+        "works/explore.html",
+        listing=listing,
+        earned=earned,
+        kind=kind,
+        kinds=directory.kinds(),
+        titles=KINDS,
+        query=query,
+        total=directory.total(),
+        section="explore",
+    )
+
+
+def _headline(found: Portrait, unit: Unit) -> str:
+    """The page's title: the Work's name, and what it came to."""
+    name = found.entry.name or gettext("Work %(id)s", id=found.entry.work_id)
+    earned = f"{amount_text(found.way.income.earned, unit)} {unit.symbol}"
+    if not found.way.income.earned:
+        return gettext("%(name)s has earned nothing so far", name=name)
+    if found.parents:
+        return gettext(
+            "%(name)s was made from %(num)s other Works; it has earned %(earned)s so far",
+            name=name,
+            num=len(found.parents),
+            earned=earned,
+        )
+    return gettext("%(name)s has earned %(earned)s so far", name=name, earned=earned)
+
+
+def _coin(request: Request) -> Unit:
+    unit: Unit = request.app.state.contribute.coin
+    return unit
+
+
+def _moment(request: Request) -> int | None:
+    text = request.query_params.get("until", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 13 else None
+
+
+def _texts(here: Hall, found: Portrait) -> dict[str, str]:
+    """URI → what was said there, of words whose content is on this node and is what was signed for."""
+    texts = {}
+    for word in found.words:
+        try:
+            content = orjson.loads(here.store.get(word.uri.removeprefix(URI_SCHEME)))
+            texts[word.uri] = str(content["text"])[:LONGEST_REASON]
+        except (KoinonError, ValueError, KeyError, TypeError):
+            continue
+    return texts

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Work's money as a river: from its payers through its till to everyone upstream."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from koinon.web.formatting import Unit
+from koinon.web.language import gettext as _
+from koinon.web.language import url
+from koinon.web.pictures import Place, River, Stream
+from koinon.works.shares import OWNER
+from koinon.works.way import Way
+
+Named = Callable[[str], str | None]
+
+
+def river(way: Way, names: Mapping[int, str], unit: Unit, name_of: Named, *, fresh_since: int = 0) -> River:
+    """The river of a way.
+
+    Parameters
+    ----------
+    way : Way
+    names : mapping of int to str
+        Names of the Works on the way, where they are known.
+    unit : Unit
+        Of the coin.
+    name_of : callable
+        What an account is called here, or None.
+    fresh_since : int
+        Payments from this moment on (Unix seconds) are drawn as money in motion; 0 for none.
+    """
+    work_id = way.income.work_id
+    places = {
+        _till(each): Place(_till(each), _work_label(each, names), "till", url(f"/works/{each}"))
+        for each in way.works
+    }
+    streams: list[Stream] = []
+    fresh = {
+        payment.payer for payment in way.income.payments if fresh_since and payment.timestamp >= fresh_since
+    }
+    for payer, amount in way.income.by_payer.items():
+        key = f"payer-{payer}"
+        places[key] = Place(key, name_of(payer) or _short(payer), "payer", url(f"/chain/address/{payer}"))
+        streams.append(Stream(key, _till(work_id), amount, fresh=payer in fresh))
+    merged: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for flow in way.flows:
+        if not flow.amount:
+            continue
+        if flow.parent is not None:
+            target = _till(flow.parent)
+        else:
+            account = way.receiver(flow)
+            target = f"account-{account}"
+            label = name_of(account) or _short(account)
+            if flow.payee == OWNER:
+                label = _("%(account)s (owner)", account=label)
+            places.setdefault(target, Place(target, label, "account", url(f"/chain/address/{account}")))
+        places.setdefault(target, Place(target, _work_label(flow.parent or 0, names), "till"))
+        both = merged[_till(flow.source), target]
+        both[0] += flow.withdrawn
+        both[1] += flow.waiting
+    streams += [Stream(source, target, done, waits) for (source, target), (done, waits) in merged.items()]
+    return River(_work_label(work_id, names), _till(work_id), places, tuple(streams), unit)
+
+
+def _till(work_id: int) -> str:
+    return f"till-{work_id}"
+
+
+def _work_label(work_id: int, names: Mapping[int, str]) -> str:
+    return names.get(work_id) or _("Work %(id)s", id=work_id)
+
+
+def _short(account: str) -> str:
+    return f"{account[:6]}…{account[-4:]}"

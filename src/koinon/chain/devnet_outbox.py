@@ -16,6 +16,7 @@ are safe once the chain is saved.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from itertools import pairwise
@@ -38,6 +39,10 @@ class MinedBlock(NamedTuple):
     hash: str
     timestamp: int
     transactions: list[bytes]
+
+
+class _LookAgain(Exception):
+    """Another process changed the file between our look at it and our writing."""
 
 
 class DevnetOutbox(SqliteOutbox):
@@ -159,9 +164,11 @@ class DevnetOutbox(SqliteOutbox):
             if (head is not None and blocks[0]["parentHash"] != head[1]) or not _linked(blocks):
                 self._realign(rpc)
                 continue
-            self._keep(head, blocks, self._fetch_unknown(rpc, blocks))
-            if len(blocks) < len(numbers):
-                return
+            strangers = self._fetch_unknown(rpc, blocks)
+            with contextlib.suppress(_LookAgain):
+                self._keep(head, blocks, strangers)
+                if len(blocks) < len(numbers):
+                    return
 
     def _fetch_unknown(self, rpc: Rpc, blocks: Sequence[dict[str, Any]]) -> dict[str, bytes]:
         """The bytes of transactions that nobody recorded here."""
@@ -186,7 +193,7 @@ class DevnetOutbox(SqliteOutbox):
     ) -> None:
         with self._writing() as database:
             if self.head() != head:
-                return  # another process was faster; look again
+                raise _LookAgain  # another process was faster
             for block in blocks:
                 number = int(block["number"], 16)
                 database.execute(
@@ -209,11 +216,14 @@ class DevnetOutbox(SqliteOutbox):
                 "INSERT OR IGNORE INTO transactions (chain, hash, sender, nonce, raw) VALUES (?, ?, ?, ?, ?)",
                 (self.chain, transaction_hash, STRANGER, 0, stranger),
             )
-        sender, nonce = database.execute(
+        row = database.execute(
             "UPDATE transactions SET block = ?, position = ? WHERE chain = ? AND hash = ?"
             " RETURNING sender, nonce",
             (number, position, self.chain, transaction_hash),
         ).fetchone()
+        if row is None:
+            raise _LookAgain  # another process has forgotten it meanwhile
+        sender, nonce = row
         if sender != STRANGER:
             _drop_rivals(database, self.chain, sender, nonce)
 

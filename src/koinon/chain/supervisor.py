@@ -263,6 +263,7 @@ class Supervisor:
                 if isinstance(answer, RpcError) and "nonce too low" in answer.message.lower()
             ]
         if never:
+            self.outbox.follow(rpc)  # unless it is that they were mined just now
             self.outbox.drop(never)
 
     def _arguments(self) -> list[str]:

@@ -126,6 +126,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         PREFIX + "HOME",
         PREFIX + "PASSWORD",
         PREFIX + "PASSWORD_FILE",
+        PREFIX + "BACKUP_PASSWORD",
     }
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 

@@ -27,8 +27,7 @@ from koinon.chain.rpc import Rpc, redact
 from koinon.chain.sender import Sender
 from koinon.errors import BadInput, KeyFault, NodeUnavailable, SetupError, WrongNetwork
 from koinon.settings import Settings
-from koinon.store import BlockStore
-from koinon.store.peers import PeerBlockStore
+from koinon.store import BlockStore, open_store
 
 OPERATOR = "operator"
 ALLOWANCE_WEI = 100 * 10**18
@@ -103,9 +102,9 @@ class Node:
 
     @cached_property
     def store(self) -> BlockStore:
-        """Bytes by their CID; what is not here is asked of the network's peers."""
+        """Bytes by their CID; in Kubo where it is set; what is not here is asked of peers."""
         peers = (*self.settings.peers, *self.chain.network.peers)
-        return PeerBlockStore(self.settings.blocks, peers) if peers else BlockStore(self.settings.blocks)
+        return open_store(self.settings, peers)
 
     @cached_property
     def index(self) -> EventIndex:

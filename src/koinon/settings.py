@@ -42,8 +42,16 @@ class Settings:
         ``en`` or ``zh-Hant``.
     host, port : str, int
         Where this machine's services listen; port 0 takes any free one.
+    console_port : int
+        Where this machine's pages listen; 0 takes any free one.
+    console_url : str or None
+        How browsers elsewhere reach the pages, such as through a proxy that brings https.
     index_url : str or None
         A ``postgresql://`` address for the index of events; without one it is a file in the data directory.
+    kubo_url : str or None
+        A Kubo node's RPC (IPFS) that keeps blocks; without one they are in the data directory only.
+    dask_scheduler : str or None
+        ``tcp://`` or ``tls://`` address of a Dask scheduler that computes; without one, processes here do.
     workers : int
         Processes that compute; 0 is one for each core.
     tasks_per_worker : int
@@ -61,7 +69,11 @@ class Settings:
     language: str = "en"
     host: str = "127.0.0.1"
     port: int = 8402
+    console_port: int = 8400
+    console_url: str | None = None
     index_url: str | None = None
+    kubo_url: str | None = None
+    dask_scheduler: str | None = None
     workers: int = 0
     tasks_per_worker: int = 0
     peers: tuple[str, ...] = ()
@@ -213,6 +225,17 @@ def _postgres_url(value: object, _folder: Path | None) -> str:
     return str(value)
 
 
+def _scheduler(value: object, _folder: Path | None) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    try:
+        right = parts is not None and parts.scheme in {"tcp", "tls"} and bool(parts.hostname and parts.port)
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError("a tcp:// or tls:// address with a port")
+    return str(value)
+
+
 def _path(value: object, folder: Path | None) -> Path:
     if not isinstance(value, str) or not value:
         raise TypeError("a path")
@@ -255,7 +278,11 @@ PARSERS: Mapping[str, Callable[[object, Path | None], object]] = {
     "language": _language,
     "host": _host,
     "port": _whole(0, 65_535),
+    "console_port": _whole(0, 65_535),
+    "console_url": _url,
     "index_url": _postgres_url,
+    "kubo_url": _url,
+    "dask_scheduler": _scheduler,
     "workers": _whole(0, 1_024),
     "tasks_per_worker": _whole(0, 1_000_000),
     "peers": _urls,

@@ -52,6 +52,9 @@ class Mount:
 
 
 MOUNTS = {
+    "up": Mount("koinon.up.cli", "up", "Run a node: chain, index, gateway and the console's pages."),
+    "down": Mount("koinon.up.cli", "down", "Stop it."),
+    "status": Mount("koinon.up.cli", "status", "What runs here, and where."),
     "tour": Mount("koinon.tour", "command", "Five lenders teach a model, sell it and are all paid."),
     "learn": Mount("koinon.learning.cli", "group", "Teach a model together without showing anyone the data."),
     "service": Mount("koinon.services.cli", "group", "Publish a function or model; be paid for every call."),
@@ -59,6 +62,8 @@ MOUNTS = {
     "backup": Mount("koinon.backup.cli", "backup", "Put this node into one encrypted file, while it runs."),
     "restore": Mount("koinon.backup.cli", "restore", "Make a data directory from such a file."),
     "network": Mount("koinon.networks.cli", "group", "Put Koinon on a chain, join a network, check one."),
+    "sql": Mount("koinon.chain.index.cli", "sql", "Ask the chain's events in SQL."),
+    "index": Mount("koinon.chain.index.cli", "group", "The index of events: status, more contracts, checks."),
     "works": Mount("koinon.works.cli", "group", "Look at a Work, its shares and its income; collect yours."),
 }
 
@@ -103,7 +108,8 @@ def root(context: click.Context, home: Path | None, debug: bool) -> None:
     session.debug = session.debug or debug
     if home is not None:
         session.settings = Settings.load(home=home)
-    if context.invoked_subcommand != "doctor":
+    new = context.invoked_subcommand == "network" and not session.settings.network.exists()
+    if context.invoked_subcommand != "doctor" and not new:
         show_network(session)
 
 
@@ -154,24 +160,6 @@ def install(session: Session) -> None:
 
     path = install_anvil()
     session.terminal.result({"anvil": str(path)}, lambda terminal: terminal.say(f"anvil is at {path}."))
-
-
-@root.command()
-@json_option
-@click.pass_obj
-def up(session: Session) -> None:
-    """Run the network's node until Ctrl-C, for commands in other terminals to share."""
-    from koinon.node import Node  # noqa: PLC0415  (so that other commands start without it)
-
-    with Node.open(session.settings) as node:
-        node.wait(
-            lambda: session.terminal.result(
-                {"rpc_url": node.rpc_url, "network": str(session.settings.network)},
-                lambda terminal: terminal.say(
-                    f"The node answers at [bold]{node.rpc_url}[/bold]. Ctrl-C stops it."
-                ),
-            )
-        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

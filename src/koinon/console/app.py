@@ -37,7 +37,7 @@ PARTS: Final = (
 """The console's own pages, each a module with ``router``."""
 
 COMING_IN: Final = ("koinon.console.session", "koinon.console.login", "koinon.console.actions")
-"""Who comes in and what they change: modules with ``install(app)``, the first's middleware outermost."""
+"""Who comes in and what they change: modules with ``install(app)``, in this order."""
 
 _HOUSE: Final = Path(__file__).resolve().parent.parent
 _SMALL: Final = 512
@@ -80,7 +80,7 @@ def create_app(node: Any, *, hosts: Iterable[str] = (), limits: Limits | None = 
     app.add_api_route("/static/{digest}/{name:path}", files.respond, methods=["GET"], response_model=None)
     app.add_api_route("/events", live.respond, methods=["GET"], response_model=None)
     app.add_middleware(GZipMiddleware, minimum_size=_SMALL, compresslevel=5)
-    for name in reversed(COMING_IN):
+    for name in COMING_IN:
         if _there(name):
             importlib.import_module(name).install(app)
     app.add_middleware(Guard, hosts=tuple(hosts), limits=limits)

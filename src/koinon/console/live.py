@@ -71,8 +71,8 @@ class Live:
             yield b": open\n\n"
             index = self._index()
             if after and index is not None:
-                with suppress(KoinonError, ValueError):  # a cursor that means nothing starts now
-                    for event in await run_in_threadpool(lambda: list(islice(index.feed(after), _AT_ONCE))):
+                with suppress(KoinonError):  # a cursor that means nothing starts now
+                    for event in await run_in_threadpool(_since, index, after):
                         yield encode(event)
             while True:
                 try:
@@ -110,20 +110,18 @@ class Live:
         """What is new; runs in a thread."""
         messages: list[bytes] = []
         index = self._index()
-        if index is None:
-            head = int(self._node.chain.block_number())
-        else:
-            at = index.head()
-            head = -1 if at is None else int(at.number)
-            if cursor is None and at is not None:
-                cursor = f"{at.number}:{2**31 - 1}:{at.hash}"
-            elif cursor is not None and head != block:
-                for event in islice(index.feed(cursor), _AT_ONCE):
-                    messages.append(encode(event))
-                    cursor = str(event.cursor)
-        if head not in (block, -1):
-            messages.append(sse("block", {"number": head}))
-        return cursor, head, messages
+        at = None if index is None else index.head()
+        if at is None:
+            return None, block, []
+        if cursor is None:
+            return at.text, at.number, []
+        if at.number != block or cursor != at.text:
+            for event in _since(index, cursor):
+                messages.append(encode(event))
+                cursor = event.cursor
+        if at.number != block:
+            messages.append(sse("block", {"number": at.number}))
+        return cursor, at.number, messages
 
     def _tell(self, message: bytes) -> None:
         for queue in list(self._listeners):
@@ -143,7 +141,12 @@ def sse(name: str, data: Any, identity: str = "") -> bytes:
 
 
 def encode(event: Any) -> bytes:
-    """An event of the index's feed as a server-sent event."""
-    return sse(
-        event.table, {"block": event.block_number, "transaction": event.transaction_hash}, event.cursor
-    )
+    """An event of the index's feed as a server-sent event; ``undone`` where blocks were taken back."""
+    if event.kind == "undone":
+        return sse("undone", {"undone": len(event.undone)}, event.cursor)
+    shown = {name: event.row[name] for name in ("block_number", "transaction_hash") if name in event.row}
+    return sse(event.table, shown, event.cursor)
+
+
+def _since(index: Any, cursor: str) -> list[Any]:
+    return list(islice(index.feed(cursor, endless=False), _AT_ONCE))

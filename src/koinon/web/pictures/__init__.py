@@ -5,7 +5,23 @@ Every picture says in words what it shows (``<title>``, ``<desc>``, a label on e
 through by keyboard, carries no inline style, and takes its colours from ``pictures.css``.
 """
 
+from koinon.web.pictures.chart import Line, draw_line, draw_shares
+from koinon.web.pictures.lineage import Relative, draw_lineage
 from koinon.web.pictures.river import draw_river
+from koinon.web.pictures.round import RoundPicture, Teacher, draw_round
 from koinon.web.pictures.streams import Place, River, Stream
 
-__all__ = ["Place", "River", "Stream", "draw_river"]
+__all__ = [
+    "Line",
+    "Place",
+    "Relative",
+    "River",
+    "RoundPicture",
+    "Stream",
+    "Teacher",
+    "draw_line",
+    "draw_lineage",
+    "draw_river",
+    "draw_round",
+    "draw_shares",
+]

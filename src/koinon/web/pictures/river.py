@@ -61,7 +61,7 @@ def _draw_wide(river: River, identity: str) -> Markup:
         words[key] = [("name", line) for line in wrapped(river.places[key].label, NAME_SIZE, side)]
         dry = not river.earned
         for phrase in () if dry else river.amounts(key):
-            words[key] += [("note", line) for line in wrapped(phrase, NOTE_SIZE, side)]
+            words[key] += [("note", line) for line in wrapped(phrase, NOTE_SIZE, side, 3)]
         lines = 16.0 * len(words[key])
         return (lines + 6, 0.0) if till else (0.0, lines + 4)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from koinon.web.pictures.streams import River, Stream
+from koinon.web.pictures.streams import OTHER_PAYEES, OTHER_PAYERS, River, Stream
 from koinon.web.pictures.svg import Point
 
 NODE_WIDTH: Final = 10.0
@@ -165,7 +165,7 @@ def _order(rows: list[list[Node]]) -> None:
         return sum(place[id(one)] for one in neighbours) / len(neighbours)
 
     for row in rows:
-        row.sort(key=lambda node: (-node.height, node.key))
+        row.sort(key=lambda node: (node.key in (OTHER_PAYERS, OTHER_PAYEES), -node.height, node.key))
         note(row)
     for _ in range(_SWEEPS):
         for row in rows[1:]:

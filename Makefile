@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# make run    set up and take the tour          make test   everything CI checks, with its set-up
+# make run    set up, take the tour, open the page          make test   everything CI checks, with its set-up
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format bench gas lock wheel docs clean
+.PHONY: help setup setup-dev run stop test lint format bench gas lock wheel docs clean
 
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?=
@@ -15,8 +15,13 @@ setup: ## what Koinon runs on: .venv and the development chain
 setup-dev: ## the same, and what tests and benchmarks need
 	@tools/setup.sh dev
 
-run: setup ## set up, start a node, take the tour and print its ledger
+run: setup ## set up, start a node, take the tour, print its ledger and the page to open
+	@$(BIN)/koinon up --detach
 	@$(BIN)/koinon tour
+	@$(BIN)/koinon up --detach
+
+stop: ## stop the node that `make run` left running
+	@$(BIN)/koinon down
 
 test: setup-dev ## every test (with CI=true anything left out is a failure)
 	@$(BIN)/python -m pytest -p tests.ci_plugin $(ARGS)

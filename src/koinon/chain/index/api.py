@@ -46,6 +46,7 @@ from typing import Any, Final, Self
 from koinon.chain.address import checksum
 from koinon.chain.handle import Chain
 from koinon.chain.index import ledger
+from koinon.chain.index.audit import audit
 from koinon.chain.index.engine import Answer, Engine
 from koinon.chain.index.feed import Cursor, FeedEvent, read_page
 from koinon.chain.index.follower import Follower, Policy
@@ -171,7 +172,7 @@ class EventIndex:
             raise BadInput("A block's number is not negative.", code="index.block")
         try:
             source = Source(name, list(abi), checksum(address), from_block)
-            assert source.tables is not None  # noqa: S101
+            check_tables((), source)
         except (KeyError, TypeError, AttributeError) as fault:
             raise BadInput(
                 "This is not a JSON ABI.", hint="Give the list that compilers write.", code="index.abi"
@@ -271,6 +272,19 @@ class EventIndex:
             if left <= 0:
                 return None
             self._engine.wait(min(left, 1.0))
+
+    def verify(self, from_block: int = 0) -> int:
+        """Prove every block from ``from_block`` on again and compare the rows; the last block checked.
+
+        Raises
+        ------
+        IntegrityError
+            The node lies now, or the rows are not what the chain proves.
+        NotFound
+            There is nothing to check yet.
+        """
+        follower = self._follower()
+        return audit(self._engine, follower.rpc, max(from_block, follower.first_block))
 
     def close(self) -> None:
         """Close the database."""

@@ -118,15 +118,7 @@ def examine(network: Network, rpc: Rpc) -> None:
 def must_be_ours(network: Network) -> None:
     """`WrongNetwork` unless every contract stands where this version's own code puts it: the address follows
     from the code."""
-    coin = network.contracts.get("Coin")
-    own_coin = network.test_money and coin == creations()["Coin"][0]
-    addresses = {
-        name: address
-        for name, (address, _) in creations(
-            None if own_coin else coin or ZERO_ADDRESS, test_money=network.test_money
-        ).items()
-    }
-    own = {**CANONICAL, "Coin": coin, **addresses}
+    own = {**CANONICAL, "Coin": network.contracts.get("Coin"), **_own(network)}
     names = own.keys() | network.contracts.keys()
     strange = sorted(name for name in names if own.get(name) != network.contracts.get(name))
     if strange:
@@ -135,6 +127,18 @@ def must_be_ours(network: Network) -> None:
             hint="Update Koinon; or, if you trust who signed the file, name that account with --signer.",
             code="network.strange_code",
         )
+
+
+def own_contracts(network: Network) -> set[str]:
+    """The names of contracts that certainly have this version's own code, which follows from the address."""
+    return {name for name, address in _own(network).items() if network.contracts.get(name) == address}
+
+
+def _own(network: Network) -> dict[str, str]:
+    coin = network.contracts.get("Coin")
+    own_coin = network.test_money and coin == creations()["Coin"][0]
+    plan = creations(None if own_coin else coin or ZERO_ADDRESS, test_money=network.test_money)
+    return {name: address for name, (address, _) in plan.items()}
 
 
 def remember(settings: Settings, network: Network) -> Path:

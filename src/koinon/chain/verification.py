@@ -63,7 +63,7 @@ def verify(network: Network, rpc: Rpc) -> Report:
     if same_chain:
         findings.append(_tried("money", lambda: joining.examine(network, rpc), _money(network)))
     everything = {**network.contracts, **network.canonical}
-    return Report(tuple(findings), rights.read(rpc, everything))
+    return Report(tuple(findings), rights.read(rpc, everything, joining.own_contracts(network)))
 
 
 def _codes(network: Network, rpc: Rpc) -> list[Finding]:

@@ -19,6 +19,7 @@ from koinon.errors import BadInput, NotFound, PeerError
 from koinon.services import models, registry, schema, serve
 from koinon.services.cashier import Cashier
 from koinon.services.executor import Workers
+from koinon.services.files import Blocks as LocalBlocks
 from koinon.services.journal import Journal, in_use
 from koinon.services.onchain import OnChain
 from koinon.services.prices import to_text, to_units
@@ -233,8 +234,9 @@ class Services:
 
     def serve(self, options: serve.GatewayOptions, say: Callable[[dict[str, Any]], None]) -> None:
         """Run the gateway until SIGINT or SIGTERM; it settles before it ends."""
+        store = self._works.store if isinstance(self._works.store, LocalBlocks) else None
         with asyncio.Runner(loop_factory=serve.loop_factory()) as runner:
-            runner.run(serve.run(self.chain, self._gateway_key, self.data_dir, options, say))
+            runner.run(serve.run(self.chain, self._gateway_key, self.data_dir, options, say, store=store))
 
     async def _settle_here(self) -> dict[str, Any]:
         cashier = Cashier(OnChain(self.chain, self._gateway_key), Journal(self.data_dir / JOURNAL))

@@ -5,6 +5,7 @@
     GET  /services/ID            what it is, what it takes and gives, its price
     GET, POST /services/ID/refund   x402's cooperative refund of a channel
     GET  /services, /health, /.well-known/agent-registration.json
+    GET  /blocks/CID             a Work's registration file, for whoever has no copy
     POST /settle                 for the owner: claim and settle now (bearer token from the data directory)
 
 Errors are RFC 9457 problems. No framework: a paid call costs some 200 microseconds, most of them in the
@@ -18,6 +19,7 @@ import contextlib
 import hashlib
 import hmac
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -63,6 +65,8 @@ from koinon.services.x402 import (
 ANSWERS_KEPT: Final = 4096
 ANSWER_KEPT_LIMIT: Final = 65_536
 KEY_LIMIT: Final = 64
+FILE_HEADERS: Final[Headers] = [JSON, (b"cache-control", b"public, max-age=31536000, immutable")]
+"""Of a block, which never changes: its address is its digest."""
 
 
 @dataclass
@@ -104,6 +108,8 @@ class Gateway:
         It also settles once channels owe this much in all, in the coin's smallest unit; 0 never.
     watch_every_s : float
         How often it looks for changed services and for announced withdrawals.
+    blocks : callable, optional
+        CID → bytes of a registration file that may be given out; NotFound, BadInput (see `PublicFiles`).
     """
 
     def __init__(
@@ -117,7 +123,9 @@ class Gateway:
         settle_at: int = 0,
         minimum_claim: int = 1,
         watch_every_s: float = 5.0,
+        blocks: Callable[[str], bytes] | None = None,
     ) -> None:
+        self._blocks = blocks
         self.url = url.rstrip("/")
         self.cashier = cashier
         self.settlement = Settlement(cashier, minimum=minimum_claim, tills=self._tills)
@@ -363,6 +371,10 @@ class Gateway:
             await respond(send, 200, [JSON], orjson.dumps(self.health()))
         elif path == "/.well-known/agent-registration.json":
             await respond(send, 200, [JSON], orjson.dumps(self.agent_registration()))
+        elif path.startswith("/blocks/") and self._blocks is not None:
+            cid = path.removeprefix("/blocks/")
+            data = await asyncio.get_running_loop().run_in_executor(None, self._blocks, cid)
+            await respond(send, 200, FILE_HEADERS, data)
         else:
             raise self._missing(path)
 

@@ -22,10 +22,12 @@ from koinon.chain.handle import Chain
 from koinon.chain.keys import Key, write_private
 from koinon.errors import BadInput, KoinonError, SetupError
 from koinon.services.cashier import Cashier
+from koinon.services.files import Blocks, PublicFiles
 from koinon.services.gateway import Gateway
 from koinon.services.journal import Journal
 from koinon.services.onchain import OnChain
 from koinon.services.registry import Registry
+from koinon.store import BlockStore
 
 OWNER_FILE = "owner.token"
 ADDRESS_FILE = "gateway.json"
@@ -61,9 +63,16 @@ def owner_token(data_dir: Path) -> str:
 
 
 async def run(
-    chain: Chain, key: Account, data_dir: Path, options: GatewayOptions, say: Callable[[dict[str, Any]], None]
+    chain: Chain,
+    key: Account,
+    data_dir: Path,
+    options: GatewayOptions,
+    say: Callable[[dict[str, Any]], None],
+    *,
+    store: Blocks | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then settle. ``say`` is told when it is ready and what the end settled.
+    Registration files in ``store`` are given to whoever asks.
 
     Raises SetupError when the port is taken.
     """
@@ -81,6 +90,7 @@ async def run(
         settle_every_s=options.settle_every_s,
         settle_at=options.settle_at,
         minimum_claim=options.minimum_claim,
+        blocks=None if store is None else PublicFiles(chain, store),
     )
     server = uvicorn.Server(
         uvicorn.Config(
@@ -155,9 +165,9 @@ def _listen(options: GatewayOptions) -> socket.socket:
 def run_config(path: Path) -> int:
     """Run the gateway that a JSON file describes; the exit status.
 
-    Fields: ``network`` (file), ``key`` (keystore), ``password_file``, ``data_dir``, optionally ``rpc_url``
-    and the fields of `GatewayOptions`. Standard output carries one JSON document a line: ready, settled,
-    stopped.
+    Fields: ``network`` (file), ``key`` (keystore), ``password_file``, ``data_dir``, optionally ``rpc_url``,
+    ``blocks`` (the content store's folder) and the fields of `GatewayOptions`. Standard output carries one
+    JSON document a line: ready, settled, stopped.
     """
 
     def say(event: dict[str, Any]) -> None:
@@ -167,11 +177,13 @@ def run_config(path: Path) -> int:
     try:
         config = read_config(path)
         data_dir = Path(config.pop("data_dir"))
+        blocks = config.pop("blocks", None)
+        store = None if blocks is None else BlockStore(Path(blocks))
         with open_chain(config) as chain:
             key = open_key(config)
             options = GatewayOptions(**config)
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                runner.run(run(chain, key, data_dir, options, say))
+                runner.run(run(chain, key, data_dir, options, say, store=store))
     except KoinonError as error:
         say({"event": "failed", **error.problem()})
         return error.exit_status

@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import Final
 
 import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from koinon.errors import KoinonError
-from koinon.web import NavEntry, Router, Unit, amount_text, gettext, node, render, visitor
+from koinon.errors import KoinonError, NotFound
+from koinon.web import NavEntry, Router, Unit, amount_text, gettext, node, render, review, visitor
 from koinon.web import marked as _
 from koinon.web.pictures import draw_river
 from koinon.works.catalogue import URI_SCHEME
@@ -18,6 +20,8 @@ from koinon.works.changes import ACTIONS, LONGEST_REASON, USES
 from koinon.works.hall import Hall
 from koinon.works.pictured import river
 from koinon.works.portrait import Portrait, portrait
+from koinon.works.publishing import KINDS as PUBLISHED_KINDS
+from koinon.works.publishing import PUBLISH, keep_upload
 from koinon.works.terms import Consent
 
 PAGE: Final = 24
@@ -46,8 +50,10 @@ router: Final = Router(
         NavEntry("explore", "/explore/dataset", _("Datasets"), order=10),
         NavEntry("explore", "/explore/model", _("Models"), order=20),
         NavEntry("explore", "/explore/service", _("Services"), order=30),
+        NavEntry("publish", "/publish/dataset", _("A dataset"), order=10),
+        NavEntry("publish", "/publish/model", _("A model"), order=20),
     ],
-    actions=ACTIONS,
+    actions=(*ACTIONS, PUBLISH),
 )
 
 
@@ -101,6 +107,39 @@ def work(request: Request, work_id: int) -> Response:
         texts=_texts(hall(request), found),
         section="explore",
     )
+
+
+@router.page("/publish")
+def publish(request: Request) -> Response:
+    """What can be published, and by which way."""
+    return render(request, "works/publish.html", section="publish")
+
+
+@router.page("/publish/{kind}")
+def publish_form(request: Request, kind: str) -> Response:
+    if kind not in PUBLISHED_KINDS:
+        raise NotFound(
+            gettext("There is no form for publishing “%(kind)s”.", kind=kind[:60]),
+            hint=gettext("Choose from the page Publish."),
+            code="works.publish_kind",
+        )
+    return render(request, "works/publish_form.html", kind=kind, kinds=PUBLISHED_KINDS, section="publish")
+
+
+@router.change("/publish/work")
+async def publish_work(request: Request) -> Response:
+    """The form with its file: the file is kept, the rest is reviewed."""
+    form = await request.form()
+    fields = {name: value for name, value in form.items() if isinstance(value, str) and name != "csrf_token"}
+    fields = {name: value for name, value in fields.items() if not name.startswith("file_")}
+    upload = form.get("file")
+    if isinstance(upload, UploadFile) and upload.filename:
+        content = await upload.read()
+        kept = await run_in_threadpool(
+            keep_upload, node(request), upload.filename, upload.content_type or "", content
+        )
+        fields |= kept
+    return await run_in_threadpool(review, request, "works.publish", fields)
 
 
 def _listed(request: Request, kind: str | None) -> Response:

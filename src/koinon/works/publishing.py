@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishing a Work from a form: dataset, model, artwork or anything else that has a card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from koinon.chain.account import Account
+from koinon.errors import BadInput, NotFound
+from koinon.web import Action, Fields, Outcome, Review, Say, Unit, Visitor, gettext
+from koinon.web import marked as _
+from koinon.works.api import Parent, Works
+from koinon.works.arguments import read_parents, read_shares
+from koinon.works.changes import acting, coin_unit, money, read_amount
+from koinon.works.ground import Ground
+from koinon.works.registration import Card, Content, Metric, Registration
+from koinon.works.shares import WHOLE
+from koinon.works.terms import Terms, Use, text_digest
+
+KINDS: Final = {
+    "dataset": _("a dataset"),
+    "model": _("a model"),
+    "artwork": _("an artwork"),
+    "other": _("something else"),
+}
+"""What can be published by the form, as message ids."""
+
+_DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the form says, read and checked. ``price`` of a download in the coin's smallest unit, or None."""
+
+    registration: Registration
+    shares: dict[str, Fraction]
+    parents: list[Parent]
+    royalty_bps: int
+    price: int | None
+    days: int
+
+
+def read_draft(fields: Fields, unit: Unit, owner: str) -> Draft:
+    """The Work that a form describes; `BadInput` names what is wrong with it."""
+    kind = fields.get("kind", "")
+    if kind not in KINDS:
+        raise BadInput(gettext("The form names no kind of Work."), code="works.form")
+    summary = _needed(fields, "summary", gettext("What it is"))
+    card = Card(
+        kind=kind,
+        summary=summary,
+        data=_needed(fields, "data", gettext("What it was made from")),
+        limits=tuple(_lines(fields.get("limits", ""))),
+        contest=fields.get("contest", "").strip()
+        or gettext("Contest it on its page, or write to its owner, %(owner)s.", owner=owner),
+        metric=_metric(fields),
+        unmeasured=""
+        if fields.get("metric", "").strip()
+        else _needed(fields, "unmeasured", gettext("Why nothing was measured")),
+    )
+    price = fields.get("price", "").strip()
+    return Draft(
+        registration=Registration(
+            name=_needed(fields, "name", gettext("The name")),
+            description=fields.get("description", "").strip() or summary,
+            card=card,
+            contents=_contents(fields),
+        ),
+        shares=read_shares(_lines(fields.get("shares", ""))),
+        parents=read_parents(_lines(fields.get("parents", "")), _lines(fields.get("permissions", ""))),
+        royalty_bps=_royalty(fields),
+        price=read_amount(price, unit, gettext("The price")) if price else None,
+        days=_days(fields),
+    )
+
+
+def _prepare(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
+    unit, account = coin_unit(ground), acting(visitor)
+    draft = read_draft(fields, unit, account)
+    works = Works(ground.chain, ground.store)
+    result = {}
+    rest = Fraction(1) - sum(draft.shares.values(), Fraction(0))
+    for parent in draft.parents:
+        works.owner_of(parent.work_id)
+        rest -= Fraction(parent.share, WHOLE)
+        result[gettext("The till of Work %(id)s gets", id=parent.work_id)] = (
+            f"{float(Fraction(parent.share, WHOLE)):.2%}"
+        )
+    for payee, share in draft.shares.items():
+        result[gettext("%(account)s gets", account=payee)] = f"{float(share):.2%}"
+    if rest < 0:
+        raise BadInput(
+            gettext("The shares add up to more than all of the income."),
+            hint=gettext("Keep them at 100 % or less; the rest is yours."),
+            code="works.share",
+        )
+    result[gettext("Whoever owns it gets")] = f"{float(rest):.2%}"
+    changes = [
+        gettext(
+            "“%(name)s” becomes a Work of %(account)s, with a till of its own.",
+            name=draft.registration.name,
+            account=account,
+        ),
+        gettext("Its file, signed by you, is public: what it is, how good, its limits, and who shares."),
+    ]
+    if draft.shares or draft.parents:
+        changes.append(gettext("Who shares in its income is fixed for ever. New shares need a new Work."))
+    if draft.price is not None:
+        changes.append(gettext("Anyone may download it for %(price)s.", price=money(draft.price, unit)))
+    transactions = 1 + (2 if draft.shares or draft.parents else 0) + (draft.price is not None)
+    return Review(
+        title=gettext("Publish “%(name)s”?", name=draft.registration.name),
+        button=gettext("Publish"),
+        changes=tuple(changes),
+        costs=(gettext("Gas for %(num)s transactions, and one signature for the file.", num=transactions),),
+        risks=(
+            gettext("What is published cannot be taken back; it can only be left alone."),
+            gettext(
+                "A file you attach stays on this node. Its digest and size are public; publishing "
+                "sends its bytes to nobody."
+            ),
+        ),
+        result=result,
+    )
+
+
+def _run(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:
+    draft = read_draft(fields, coin_unit(ground), account.address)
+    works = Works(ground.chain, ground.store, account)
+    say(gettext("Registering the Work"))
+    published = works.publish(
+        draft.registration, parents=draft.parents, shares=draft.shares or None, royalty_bps=draft.royalty_bps
+    )
+    if draft.price is not None:
+        say(gettext("Making the offer"))
+        Terms(ground.chain).offer(
+            account,
+            published.work_id,
+            Use.DOWNLOAD,
+            price=draft.price,
+            terms_digest=text_digest(fields.get("terms", "").strip() or published.uri),
+            period_s=draft.days * _DAY_S,
+        )
+    return Outcome(
+        gettext("It is Work %(id)s now.", id=published.work_id),
+        f"/works/{published.work_id}",
+        {gettext("Till"): published.till, gettext("File"): published.uri},
+    )
+
+
+def keep_upload(ground: Ground, name: str, media_type: str, content: bytes) -> dict[str, str]:
+    """Keep an attached file in the node's store; the form fields that name it."""
+    if not content:
+        return {}
+    return {
+        "file_cid": ground.store.put(content),
+        "file_name": name[-120:] or "file",
+        "file_size": str(len(content)),
+        "file_type": media_type or "application/octet-stream",
+    }
+
+
+def _needed(fields: Fields, name: str, label: str) -> str:
+    text = fields.get(name, "").strip()
+    if not text or len(text) > 4_000:
+        raise BadInput(
+            gettext("%(label)s is missing, or longer than 4,000 characters.", label=label), code="works.form"
+        )
+    return text
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _metric(fields: Fields) -> Metric | None:
+    name = fields.get("metric", "").strip()
+    if not name:
+        return None
+    try:
+        return Metric(
+            name=name,
+            value=float(fields.get("metric_value", "")),
+            interval=(float(fields.get("metric_low", "")), float(fields.get("metric_high", ""))),
+            baseline=float(fields.get("metric_baseline", "")),
+            baseline_name=fields.get("metric_baseline_name", ""),
+            held_out=fields.get("metric_held_out", ""),
+            samples=int(fields.get("metric_samples", "")),
+        )
+    except ValueError:
+        raise BadInput(
+            gettext("The metric's numbers are not all numbers."),
+            hint=gettext(
+                "Give value, interval, baseline and number of cases, or say why nothing was measured."
+            ),
+            code="works.metric",
+        ) from None
+
+
+def _contents(fields: Fields) -> tuple[Content, ...]:
+    cid = fields.get("file_cid", "")
+    if not cid:
+        return ()
+    size = fields.get("file_size", "")
+    if not size.isascii() or not size.isdigit() or len(size) > 15:
+        raise NotFound(
+            gettext("The attached file was lost."), hint=gettext("Attach it again."), code="works.upload"
+        )
+    return (
+        Content(
+            fields.get("file_name", "file"),
+            cid,
+            int(size),
+            fields.get("file_type", "application/octet-stream"),
+        ),
+    )
+
+
+def _royalty(fields: Fields) -> int:
+    text = fields.get("royalty", "").strip().removesuffix("%").strip() or "0"
+    try:
+        bps = round(float(text) * 100)
+    except (ValueError, OverflowError):
+        bps = -1
+    if not 0 <= bps <= 10_000:
+        raise BadInput(gettext("What a resale owes is a percentage from 0 to 100."), code="works.royalty")
+    return bps
+
+
+def _days(fields: Fields) -> int:
+    text = fields.get("days", "").strip() or "0"
+    if not text.isascii() or not text.isdigit() or int(text) > 36_500:
+        raise BadInput(gettext("Days are a whole number; 0 is for ever."), code="works.days")
+    return int(text)
+
+
+PUBLISH: Final = Action("works.publish", _prepare, _run, back="/publish")

@@ -24,8 +24,8 @@ from koinon.errors import SetupError
 PREFIXES: Final[Mapping[str, str]] = {"en": "", "zh-Hant": "/zh-hant"}
 """Language → what its addresses begin with."""
 
-CATALOG: Final = Path("locale") / "zh_Hant" / "LC_MESSAGES" / "messages.po"
-"""Where a room keeps its Chinese."""
+CATALOGS: Final = "locale/zh_Hant/LC_MESSAGES"
+"""The folder where a room keeps its Chinese, in one catalog or several."""
 
 _ROOMS_OF_THE_HOUSE: Final = Path(__file__).resolve().parent.parent
 _language: ContextVar[str] = ContextVar("koinon_language", default="en")
@@ -107,7 +107,7 @@ def _singular(message: str) -> str:
 
 @lru_cache(maxsize=1)
 def _chinese() -> _Chinese:
-    return _Chinese(read_catalog(file) for file in sorted(_ROOMS_OF_THE_HOUSE.glob(f"*/{CATALOG}")))
+    return _Chinese(read_catalog(file) for file in sorted(_ROOMS_OF_THE_HOUSE.glob(f"**/{CATALOGS}/*.po")))
 
 
 def read_catalog(file: Path) -> Catalog:

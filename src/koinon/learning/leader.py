@@ -24,7 +24,7 @@ from koinon.chain.eip712 import Domain
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, KoinonError, NotFound, PeerError, SetupError
 from koinon.learning.certificates import create_certificate
-from koinon.learning.messages import Joining, Offer, Start
+from koinon.learning.messages import Joining, Offer, Start, split_frame
 from koinon.learning.recipe import Recipe
 from koinon.learning.run import ClosedRound, Member, Run
 
@@ -72,6 +72,8 @@ class Leader:
     ----------
     folder : Path
         Where the TLS certificate goes.
+    arrived : callable
+        Told (owner, round) in the server's thread whenever an update comes that counts.
     join_deadline_s : float
         How long to wait for the expected owners.
     alone_deadline_s : float
@@ -89,11 +91,13 @@ class Leader:
         expected: int,
         allowed: Sequence[str] | None = None,
         check: Callable[[Joining], None] = lambda _: None,
+        arrived: Callable[[str, int], None] = lambda _owner, _round: None,
         host: str = "127.0.0.1",
         port: int = 0,
         join_deadline_s: float = 60.0,
         alone_deadline_s: float = 60.0,
     ) -> None:
+        self._arrived = arrived
         self.run = Run(recipe, run_id, key, domain, expected=expected, allowed=allowed, check=check)
         self._key, self._domain = key, domain
         self._join_deadline_s, self._alone_deadline_s = join_deadline_s, alone_deadline_s
@@ -332,6 +336,7 @@ class Leader:
     async def _update(self, frame: bytes) -> bytes:
         counts, number = self.run.receive(frame), self.run.round_number
         if counts:
+            self._arrived(str(split_frame(frame)[0]["owner"]), number)
             if self.run.complete:
                 self._guarded(self._close_round)
             while self.run.round_number == number and not self.run.finished:

@@ -13,6 +13,8 @@ from koinon.chain.eip712 import digest
 from koinon.chain.handle import Chain
 from koinon.chain.keys import Key, verify, write_private
 from koinon.errors import BadInput, IntegrityError, KoinonError
+from koinon.learning import metrics
+from koinon.learning.codec import CODECS
 from koinon.learning.evidence import Evidence, RoundEvidence, measure
 from koinon.learning.interrupted import Underway
 from koinon.learning.leader import AloneReceived, Full, Joined, Leader, RoundClosed
@@ -22,14 +24,20 @@ from koinon.learning.messages import (
     PARENT_PERMISSION,
     Joining,
     federation_domain,
+    split_frame,
     works_domain,
 )
-from koinon.learning.outcome import Outcome, OwnerOutcome, score_all
+from koinon.learning.outcome import Outcome, OwnerOutcome, metric_name, score_all
+from koinon.learning.progress import ProgressLog
 from koinon.learning.recipe import Recipe
+from koinon.learning.run import ClosedRound
 from koinon.learning.tables import Table, check_trainable
 from koinon.learning.trained import TrainedModel
 
 Progress = Callable[[dict[str, Any]], None]
+MOST_SCORES = 60
+"""How many rounds of a run are measured while it goes on."""
+
 UNRECORDED = "unrecorded"
 """The folder of a run that no chain numbers."""
 
@@ -99,6 +107,7 @@ class LedRun:
         )
         self.folder = folder / (UNRECORDED if chain is None else str(self.run_id))
         self._underway: Underway | None = None
+        self._log = ProgressLog(self.folder)
         self._leader = Leader(
             recipe,
             key,
@@ -108,6 +117,7 @@ class LedRun:
             expected=owners,
             allowed=allowed,
             check=self._check_joining,
+            arrived=self._note_update,
             host=host,
             port=port,
             join_deadline_s=join_deadline_s,
@@ -139,6 +149,7 @@ class LedRun:
             Too few owners joined or stayed.
         """
         self._underway = Underway(self.folder, self.run_id, self.recipe.rounds)
+        progress = self._both(progress)
         started = time.monotonic()
         stages: dict[str, float] = {}
         rounds: list[RoundEvidence] = []
@@ -175,6 +186,7 @@ class LedRun:
                             "missing": list(closed.missing),
                         }
                     )
+                    self._note_score(closed)
                 case AloneReceived(member):
                     progress({"event": "alone", "owner": member.address})
         stages["alone"] = time.monotonic() - started - sum(stages.values())
@@ -182,7 +194,38 @@ class LedRun:
         self._underway.done()
         stages["measuring"] = time.monotonic() - started - sum(stages.values())
         progress({"event": "measured", "together": outcome.together.value, "metric": outcome.metric})
+        self._log.write({"event": "measured", "alone": outcome.alone_mean})
         return outcome
+
+    def _both(self, progress: Progress) -> Progress:
+        """Tell the caller, and whoever reads the run's folder."""
+
+        def tell(event: dict[str, Any]) -> None:
+            self._log.write(event)
+            progress(event)
+
+        return tell
+
+    def _note_update(self, owner: str, number: int) -> None:
+        self._log.write({"event": "update", "owner": owner, "round": number})
+
+    def _note_score(self, closed: ClosedRound) -> None:
+        """How good the model is after a round; of long runs only some are measured."""
+        scaling, recipe = self._leader.run.scaling, self.recipe
+        if scaling is None or (closed.number % -(-recipe.rounds // MOST_SCORES) and not closed.model.last):
+            return
+        payload = split_frame(closed.frame)[1]
+        vector = CODECS[recipe.codec].decode(payload, recipe.model.size)
+        found = recipe.model.probabilities(vector, scaling.apply(self.held_out.features))
+        self._log.write(
+            {
+                "event": "score",
+                "round": closed.number,
+                "metric": metric_name(recipe.classes),
+                "score": metrics.score(self.held_out.labels, found),
+                "chance": metrics.chance(recipe.classes),
+            }
+        )
 
     def _keep(self, owners: int, rounds: Sequence[RoundEvidence]) -> None:
         """The evidence so far, in case the run is stopped."""
@@ -280,6 +323,7 @@ class LedRun:
     def close(self) -> None:
         """Stop serving."""
         self._leader.close()
+        self._log.close()
         if self._underway is not None:
             self._underway.close()
 

@@ -115,6 +115,11 @@ class Scores:
     money: Money | None
 
 
+def metric_name(classes: int) -> str:
+    """What a model for so many classes is measured by."""
+    return "AUC" if classes == 2 else "accuracy"
+
+
 def score_all(
     recipe: Recipe, scaling: Scaling, vector: Vector, alone: Mapping[int, Vector], held_out: Table
 ) -> Scores:
@@ -135,7 +140,7 @@ def score_all(
         ]
         money = Money(APPROVAL_RATE, approved.approved, float(np.mean(defaults)), approved.defaults)
     return Scores(
-        "AUC" if recipe.classes == 2 else "accuracy",
+        metric_name(recipe.classes),
         metrics.bootstrap(labels, common),
         {index: metrics.score(labels, found) for index, found in others.items()},
         metrics.bootstrap_difference(labels, common, tuple(others.values())) if others else None,

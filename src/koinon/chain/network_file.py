@@ -95,7 +95,7 @@ def from_bytes(content: bytes) -> Network:
         raise _malformed("It is no JSON, or was cut off.") from None
     if not isinstance(fields, dict):
         raise _malformed("It holds no JSON object.")
-    if "signature" not in fields:
+    if not fields.get("signature"):
         raise _malformed("Nobody signed it.")
     if fields.get("version") != VERSION:
         raise _malformed(f"Its version is {fields.get('version')!r}; this Koinon reads version {VERSION}.")

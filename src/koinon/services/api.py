@@ -18,6 +18,7 @@ from koinon.chain.handle import Chain
 from koinon.errors import BadInput, NotFound, PeerError
 from koinon.services import models, registry, schema, serve
 from koinon.services.cashier import Cashier
+from koinon.services.endpoint import check_address
 from koinon.services.executor import Workers
 from koinon.services.files import Blocks as LocalBlocks
 from koinon.services.journal import Journal, in_use
@@ -27,7 +28,7 @@ from koinon.services.registry import Registry
 from koinon.services.settlement import Settlement
 from koinon.services.signature import Signature
 from koinon.services.transport import Http
-from koinon.works.api import Works
+from koinon.works.api import Published, Works
 from koinon.works.catalogue import Blocks
 from koinon.works.registration import Card, Registration, Service
 from koinon.works.shares import OWNER, ShareTable
@@ -136,16 +137,7 @@ class Services:
         signature = asyncio.run(_signature(place))
         title = name or signature.name
         summary = description or signature.description or f"The function {signature.name}."
-        published = self._works.publish(
-            Registration(
-                name=title,
-                description=summary,
-                card=card or _plain_card(summary, self._key.address),
-                services=(Service("x402", f"{self.url}/services"),),
-                x402_support=True,
-            ),
-            shares=table,
-        )
+        published = self._register(title, summary, card, table)
         return self._list(
             registry.Service(
                 work_id=published.work_id,
@@ -161,6 +153,78 @@ class Services:
                 registration={"uri": published.uri, "shares": table.to_json()},
                 example=signature.example(),
             )
+        )
+
+    def publish_endpoint(
+        self,
+        endpoint: str,
+        price: str,
+        *,
+        name: str,
+        description: str = "",
+        example: Mapping[str, Any] | None = None,
+        shares: Mapping[str, Fraction] | None = None,
+        card: Card | None = None,
+        timeout_s: float = 30.0,
+    ) -> Listing:
+        """Make an HTTP endpoint a Work that is sold by the call; this gateway asks it (see `endpoint`).
+
+        Parameters
+        ----------
+        endpoint : str
+            An http or https URL that takes JSON by POST and answers JSON; buyers never see it.
+        example : mapping, optional
+            A body that works, for buyers to start from.
+
+        Others as in `publish`.
+
+        Raises
+        ------
+        BadInput
+            The address, price or shares are wrong; nothing was registered.
+        """
+        units = to_units(price, self._decimals)
+        table = _table(shares or {})
+        place = check_address(endpoint)
+        summary = description or f"The service {name}."
+        published = self._register(name, summary, card, table)
+        return self._list(
+            registry.Service(
+                work_id=published.work_id,
+                name=name,
+                description=summary,
+                till=published.till,
+                price=units,
+                kind="endpoint",
+                target=place,
+                timeout_s=timeout_s,
+                card=card_evidence(card),
+                registration={"uri": published.uri, "shares": table.to_json()},
+                example=dict(example or {}),
+            )
+        )
+
+    def publish_model(
+        self,
+        model_file: Path,
+        price: str,
+        *,
+        name: str,
+        description: str = "",
+        shares: Mapping[str, Fraction] | None = None,
+        card: Card | None = None,
+    ) -> Listing:
+        """Make a model file (see `models`) a Work that is sold by the call; others as in `publish`.
+
+        Raises BadInput when the file is no such model, or the price or shares are wrong.
+        """
+        to_units(price, self._decimals)
+        table = _table(shares or {})
+        models.load(model_file)
+        summary = description or f"The model {name}."
+        published = self._register(name, summary, card, table)
+        return self.offer_model(
+            published.work_id, model_file, price, name=name, description=summary, card=card
         )
 
     def offer_model(
@@ -246,6 +310,18 @@ class Services:
         finally:
             cashier.close()
         return report.to_dict()
+
+    def _register(self, name: str, summary: str, card: Card | None, table: ShareTable) -> Published:
+        return self._works.publish(
+            Registration(
+                name=name,
+                description=summary,
+                card=card or _plain_card(summary, self._key.address),
+                services=(Service("x402", f"{self.url}/services"),),
+                x402_support=True,
+            ),
+            shares=table,
+        )
 
     def _list(self, service: registry.Service) -> Listing:
         self._registry.add(service)

@@ -6,15 +6,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import orjson
 
-from koinon.chain.keyring import Keyring
 from koinon.chain.keys import Key
 from koinon.errors import BadInput
 from koinon.services.api import Listing, Services, with_url
 from koinon.services.client import Buyer
+from koinon.services.counter import keyring, open_counter
 from koinon.services.prices import to_text, to_units
 from koinon.services.serve import GatewayOptions, check_place
 from koinon.settings import Settings
@@ -22,7 +23,6 @@ from koinon.terminal import Session, Terminal, json_option
 from koinon.works.api import Works
 from koinon.works.arguments import read_shares
 
-GATEWAY = "gateway"
 BUYER = "buyer"
 POCKET_MONEY = "5"
 """What a buyer on a test network is given when it has nothing, in coins."""
@@ -56,20 +56,30 @@ def publish(
     timeout: float,
     no_serve: bool,
 ) -> None:
-    """Publish TARGET (app.py:function) as a Work and serve it until Ctrl-C."""
+    """Publish TARGET (app.py:function, or the URL of an endpoint) as a Work and serve it until Ctrl-C."""
     fractions = read_shares(shares)
     with session.node() as node:
-        services = _services(session.settings, node)
+        services = open_counter(node)
         _check_place(session.settings, services, no_serve)
-        listing = services.publish(
-            target,
-            price,
-            shares=fractions,
-            name=name,
-            description=description,
-            workers=workers,
-            timeout_s=timeout,
-        )
+        if target.startswith(("http://", "https://")):
+            listing = services.publish_endpoint(
+                target,
+                price,
+                shares=fractions,
+                name=name or urlsplit(target).netloc,
+                description=description,
+                timeout_s=timeout,
+            )
+        else:
+            listing = services.publish(
+                target,
+                price,
+                shares=fractions,
+                name=name,
+                description=description,
+                workers=workers,
+                timeout_s=timeout,
+            )
         if no_serve or services.running() is not None:
             session.terminal.result(asdict(listing), lambda terminal: _show(terminal, listing))
             return
@@ -86,7 +96,7 @@ def publish(
 def offer(session: Session, *, work_id: int, model_file: Path, price: str, no_serve: bool) -> None:
     """Sell Work WORK_ID, a model that was taught already, by its MODEL_FILE (npz), until Ctrl-C."""
     with session.node() as node:
-        services = _services(session.settings, node)
+        services = open_counter(node)
         _check_place(session.settings, services, no_serve)
         file = Works(node.chain, node.store, node.operator).registration_of(work_id).registration
         listing = services.offer_model(
@@ -104,7 +114,7 @@ def offer(session: Session, *, work_id: int, model_file: Path, price: str, no_se
 def serve(session: Session) -> None:
     """Sell everything published here until Ctrl-C; settles before it ends."""
     with session.node() as node:
-        _serve(session, _services(session.settings, node), None)
+        _serve(session, open_counter(node), None)
 
 
 @group.command("list")
@@ -113,7 +123,7 @@ def serve(session: Session) -> None:
 def list_services(session: Session) -> None:
     """What is sold here, at what price, and where."""
     with session.node() as node:
-        listings = _services(session.settings, node).listings()
+        listings = open_counter(node).listings()
     session.terminal.result(
         [asdict(listing) for listing in listings],
         lambda terminal: terminal.table(
@@ -131,7 +141,7 @@ def list_services(session: Session) -> None:
 def settle(session: Session) -> None:
     """Bring all vouchers on chain and the money into the tills."""
     with session.node() as node:
-        services = _services(session.settings, node)
+        services = open_counter(node)
         report = services.settle()
         decimals = int(node.chain.coin.call("decimals"))
     session.terminal.result(
@@ -150,7 +160,7 @@ def settle(session: Session) -> None:
 def withdraw(session: Session, work_id: int) -> None:
     """Stop selling a Work here; what it earned stays collectable."""
     with session.node() as node:
-        _services(session.settings, node).withdraw(work_id)
+        open_counter(node).withdraw(work_id)
     session.terminal.result(
         {"withdrawn": work_id}, lambda terminal: terminal.say(f"Work {work_id} is not sold here.")
     )
@@ -174,10 +184,10 @@ def call(session: Session, service: str, arguments: str, limit: str, exact: bool
     if not isinstance(body, dict):
         raise BadInput("The arguments are not a JSON object.", hint="""Write them like '{"income": 5}'.""")
     with session.node() as node:
-        services = _services(session.settings, node)
+        services = open_counter(node)
         url = f"{services.running() or services.url}/services/{service}" if service.isdigit() else service
         decimals = int(node.chain.coin.call("decimals"))
-        key = _buyer(session.settings, node, decimals)
+        key = _buyer(node, decimals)
         with Buyer(node.chain, key, spending_limit=to_units(limit, decimals)) as buyer:
             answer = buyer.call_exact(url, body) if exact else buyer.call(url, body)
 
@@ -189,26 +199,8 @@ def call(session: Session, service: str, arguments: str, limit: str, exact: bool
     session.terminal.result(asdict(answer), show)
 
 
-def _keyring(settings: Settings, node: Any) -> Keyring:
-    return Keyring(settings.keys, derivation="pbkdf2" if node.chain.network.test_money else "scrypt")
-
-
-def _services(settings: Settings, node: Any) -> Services:
-    key = _keyring(settings, node).open(GATEWAY)
-    if node.chain.network.test_money and node.chain.balance(key.address) == 0:
-        node.fund(key.address)
-    return Services(
-        node.chain,
-        node.store,
-        settings.home / "gateway",
-        node.operator,
-        gateway_key=key,
-        url=f"http://{settings.host}:{settings.port}",
-    )
-
-
-def _buyer(settings: Settings, node: Any, decimals: int) -> Key:
-    key = _keyring(settings, node).open(BUYER)
+def _buyer(node: Any, decimals: int) -> Key:
+    key = keyring(node).open(BUYER)
     coin = node.chain.coin
     if node.chain.network.test_money and coin.call("balanceOf", key.address) == 0:
         mint = coin.transaction("mint", key.address, to_units(POCKET_MONEY, decimals))

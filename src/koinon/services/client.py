@@ -239,13 +239,17 @@ class Buyer:
         bill.seconds = time.monotonic() - started
         return bill
 
-    def call_exact(self, url: str, arguments: dict[str, Any]) -> Answer:
-        """One call paid by an x402 `exact` transfer: no channel, one transaction on chain for each call."""
+    def call_exact(self, url: str, arguments: dict[str, Any], *, nonce: bytes | None = None) -> Answer:
+        """One call paid by an x402 `exact` transfer: no channel, one transaction on chain for each call.
+
+        ``nonce`` (32 bytes, random when not given) is the authorization's: the token takes each once, so a
+        call that is tried again with the nonce it was first tried with is never paid twice.
+        """
         accepted = self._offer(url, EXACT)
         price = int(accepted["amount"])
         self._spending.sign(price)
         self._ask_guard(price)
-        nonce = secrets.token_bytes(32)
+        nonce = secrets.token_bytes(32) if nonce is None else nonce
         valid_before = int(time.time()) + int(accepted["maxTimeoutSeconds"])
         authorization = {
             "from": self.key.address,

@@ -46,6 +46,7 @@ from koinon.services.asgi import (
 )
 from koinon.services.cashier import Cashier
 from koinon.services.channel import ChannelRefused
+from koinon.services.endpoint import Endpoint
 from koinon.services.executor import Inline, Runner, Workers
 from koinon.services.headers import HeaderReader
 from koinon.services.journal import CallRecord
@@ -516,6 +517,14 @@ async def _runner(service: Service) -> Runner:
         from koinon.services import models  # noqa: PLC0415  (only who serves a model needs numpy)
 
         return models.ModelRunner(models.load(Path(service.target)), service.name, service.description)
+    if service.kind == "endpoint":
+        return Endpoint(
+            service.target,
+            service.name,
+            service.description,
+            example=service.example,
+            timeout_s=service.timeout_s,
+        )
     if service.inline:
         from koinon.services import schema  # noqa: PLC0415  (workers bring their own pydantic)
 

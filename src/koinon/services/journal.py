@@ -9,12 +9,14 @@ power forgets at most that window. What could be lost is the gateway's own claim
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -123,6 +125,7 @@ class Journal:
                 code="service.journal",
             ) from error
         path.chmod(0o600)
+        self._unsynced: OSError | None = None
         self._dirty = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
@@ -135,10 +138,11 @@ class Journal:
         ).fetchone()
         if found is not None:
             return int(found[0])
-        row = self._database.execute(
-            "INSERT INTO channels (channel_id, work_id, config) VALUES (?, ?, ?)",
-            (channel_id, work_id, config),
-        )
+        with self._changing() as execute:
+            row = execute(
+                "INSERT INTO channels (channel_id, work_id, config) VALUES (?, ?, ?)",
+                (channel_id, work_id, config),
+            )
         return int(row.lastrowid or 0)
 
     def commit(
@@ -150,9 +154,7 @@ class Journal:
     ) -> None:
         """Write these, each with its channel's number, in one transaction; when it returns, a killed process
         no longer forgets them."""
-        execute = self._database.execute
-        try:
-            execute("BEGIN IMMEDIATE")
+        with self._changing() as execute:
             for number, (charged, signed, floor, signature) in watermarks:
                 execute(
                     "INSERT OR REPLACE INTO watermarks VALUES (?, ?, ?, ?, ?)",
@@ -163,18 +165,6 @@ class Journal:
                 execute(
                     "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?)", (number, call_key, input_digest, now)
                 )
-            execute("COMMIT")
-        except BaseException as error:
-            if self._database.in_transaction:
-                execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise SetupError(
-                    f"The journal {self._path} cannot be written: {error}.",
-                    hint="Make room on the disk; nothing is acknowledged meanwhile.",
-                    code="service.journal",
-                ) from error
-            raise
-        self._dirty.set()
 
     def channels(self) -> list[ChannelRecord]:
         """Every channel that ever paid."""
@@ -202,9 +192,9 @@ class Journal:
 
     def forget_channel(self, number: int) -> None:
         """Drop a channel that was refunded in full and has nothing left to claim."""
-        self._database.execute("DELETE FROM watermarks WHERE number = ?", (number,))
-        self._database.execute("DELETE FROM channels WHERE number = ?", (number,))
-        self._dirty.set()
+        with self._changing() as execute:
+            execute("DELETE FROM watermarks WHERE number = ?", (number,))
+            execute("DELETE FROM channels WHERE number = ?", (number,))
 
     def transfer(self, payer: str, nonce: bytes) -> TransferRecord | None:
         """The `exact` payment by this payer with this nonce, if one was taken."""
@@ -221,28 +211,57 @@ class Journal:
 
     def save_transfer(self, record: TransferRecord) -> None:
         """Write or replace one `exact` payment."""
-        self._database.execute(
-            "INSERT OR REPLACE INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                record.payer,
-                record.nonce,
-                record.work_id,
-                record.input_digest,
-                record.amount.to_bytes(32, "big"),
-                record.transaction_hash,
-                int(record.answered),
-            ),
-        )
-        self._dirty.set()
+        with self._changing() as execute:
+            execute(
+                "INSERT OR REPLACE INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.payer,
+                    record.nonce,
+                    record.work_id,
+                    record.input_digest,
+                    record.amount.to_bytes(32, "big"),
+                    record.transaction_hash,
+                    int(record.answered),
+                ),
+            )
 
     def close(self) -> None:
         """Sync and close."""
         self._stop.set()
         self._dirty.set()
         self._thread.join()
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._database.close()
-        self._lock.close()
+        try:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            pass  # no room: the log keeps what it has
+        finally:
+            self._database.close()
+            self._lock.close()
+
+    def _check_synced(self) -> None:
+        if self._unsynced is not None:
+            raise self._unsynced
+
+    @contextmanager
+    def _changing(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """One transaction: all of it, or nothing and a SetupError."""
+        execute = self._database.execute
+        try:
+            self._check_synced()
+            execute("BEGIN IMMEDIATE")
+            yield execute
+            execute("COMMIT")
+        except BaseException as error:
+            if self._database.in_transaction:
+                execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error | OSError):
+                raise SetupError(
+                    f"The journal {self._path} cannot be written: {error}.",
+                    hint="Make room on the disk; nothing is acknowledged meanwhile.",
+                    code="service.journal",
+                ) from error
+            raise
+        self._dirty.set()
 
     def _sync_loop(self) -> None:
         database = sqlite3.connect(self._path, isolation_level=None)
@@ -252,18 +271,29 @@ class Journal:
             while not self._stop.is_set():
                 self._dirty.wait()
                 self._dirty.clear()
-                if log.exists():
-                    descriptor = os.open(log, os.O_RDONLY)
-                    try:
-                        os.fsync(descriptor)
-                    finally:
-                        os.close(descriptor)
+                try:
+                    _sync(log)
+                except OSError as error:  # nothing is acknowledged until it can be
+                    self._unsynced = error
+                    self._dirty.set()
+                else:
+                    self._unsynced = None
                 syncs += 1
                 if syncs % CHECKPOINT_EVERY == 0:
-                    database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    with contextlib.suppress(sqlite3.Error):  # no room: later
+                        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 self._stop.wait(SYNC_INTERVAL_S)
         finally:
             database.close()
+
+
+def _sync(file: Path) -> None:
+    if file.exists():
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def in_use(path: Path) -> bool:

@@ -32,10 +32,11 @@ class Service:
         The Work's till: where every payment goes.
     price : int
         For one call, in the coin's smallest unit.
-    kind : {"function", "model"}
-        ``function`` runs in worker processes, ``model`` is a model file answered in the gateway itself.
+    kind : {"function", "model", "endpoint"}
+        ``function`` runs in worker processes, ``model`` is a model file answered in the gateway itself,
+        ``endpoint`` is asked over HTTP.
     target : str
-        ``/absolute/path.py:function``, ``module:function``, or the path of a model file.
+        ``/absolute/path.py:function``, ``module:function``, the path of a model file, or a URL.
     workers, timeout_s : int, float
         For functions: processes, and seconds a call may take.
     inline : bool
@@ -53,7 +54,7 @@ class Service:
     description: str
     till: str
     price: int
-    kind: Literal["function", "model"]
+    kind: Literal["function", "model", "endpoint"]
     target: str
     workers: int = 1
     timeout_s: float = 30.0
@@ -76,7 +77,7 @@ class Service:
             raise BadInput(
                 f"A service's description is incomplete: {error}.", code="service.registry"
             ) from None
-        if unknown or service.kind not in ("function", "model") or service.price <= 0:
+        if unknown or service.kind not in ("function", "model", "endpoint") or service.price <= 0:
             raise BadInput(
                 f"The description of service {service.work_id} is wrong.",
                 hint="Publish it again.",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import orjson
@@ -11,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from koinon.errors import KoinonError, NotFound
+from koinon.errors import KoinonError
 from koinon.web import NavEntry, Router, Unit, amount_text, gettext, node, render, review, visitor
 from koinon.web import marked as _
 from koinon.web.pictures import draw_river
@@ -115,15 +116,15 @@ def publish(request: Request) -> Response:
     return render(request, "works/publish.html", section="publish")
 
 
-@router.page("/publish/{kind}")
-def publish_form(request: Request, kind: str) -> Response:
-    if kind not in PUBLISHED_KINDS:
-        raise NotFound(
-            gettext("There is no form for publishing “%(kind)s”.", kind=kind[:60]),
-            hint=gettext("Choose from the page Publish."),
-            code="works.publish_kind",
-        )
-    return render(request, "works/publish_form.html", kind=kind, kinds=PUBLISHED_KINDS, section="publish")
+def _publish_form(kind: str) -> Callable[[Request], Response]:
+    def form(request: Request) -> Response:
+        return render(request, "works/publish_form.html", kind=kind, kinds=PUBLISHED_KINDS, section="publish")
+
+    return form
+
+
+for _kind in PUBLISHED_KINDS:
+    router.page(f"/publish/{_kind}")(_publish_form(_kind))
 
 
 @router.change("/publish/work")

@@ -30,7 +30,7 @@ Tables (parameters are ``?`` on SQLite and PostgreSQL alike):
   ``undecoded`` (logs whose data does not fit their event).
 
 Values: int of any size, bool, str; addresses in EIP-55, bytes as ``0x…`` in lower case. ``sum_uint(x)`` is
-the exact sum (0 of nothing); SQLite's own sum() overflows at 63 bits. Numbers beyond 63 bits compare rightly
+the exact sum (NULL of nothing); SQLite's own sum() overflows at 63 bits. Larger numbers compare rightly
 with parameters, not with literals.
 """
 

@@ -22,7 +22,7 @@ _CHANNEL: Final = "koinon_index"
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtext(?))"
 _BEGIN_READ: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _SUM: Final = (
-    "DO $$ BEGIN CREATE AGGREGATE sum_uint(numeric) (sfunc = numeric_add, stype = numeric, initcond = '0'); "
+    "DO $$ BEGIN CREATE AGGREGATE sum_uint(numeric) (sfunc = numeric_add, stype = numeric); "
     "EXCEPTION WHEN duplicate_function THEN NULL; END $$"
 )
 

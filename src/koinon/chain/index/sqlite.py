@@ -196,7 +196,7 @@ class _Connection:
 
 
 class _Sum:
-    """``sum_uint(x)``: the exact sum of integers of any size; 0 where there are none."""
+    """``sum_uint(x)``: the exact sum of integers of any size; NULL where there are none."""
 
     def __init__(self) -> None:
         self.total = 0

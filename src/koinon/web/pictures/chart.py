@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from koinon.web.formatting import SHARE_WHOLE, percent
 from koinon.web.language import gettext as _
-from koinon.web.pictures.svg import element, number, text_width
+from koinon.web.pictures.svg import cut, element, number, text_width
 
 _CHART: Final = (1120.0, 320.0)
 _CHART_NARROW: Final = (360.0, 260.0)
@@ -95,7 +95,9 @@ def plot(line: Line, left: float, top: float, width: float, height: float) -> Ma
     low, high = low - margin, high + margin
     first = line.points[0][0] if line.points else 0.0
     span = (line.points[-1][0] - first) if len(line.points) > 1 else 0.0
-    x0, x1, y0, y1 = left + 52, left + width - 14, top + 44, top + height - 28
+    marks = [line.shown(value) for value in (low + margin, high - margin)]
+    side = min(width / 3, max(text_width(mark, 12.5) for mark in marks) + 12)
+    x0, x1, y0, y1 = left + side, left + width - 14, top + 44, top + height - 28
 
     def x_of(x: float) -> float:
         return x0 + (x1 - x0) * ((x - first) / span if span else 0.5)
@@ -111,7 +113,7 @@ def plot(line: Line, left: float, top: float, width: float, height: float) -> Ma
         element("path", {"class": "axis", "d": f"M{number(x0)} {number(y0)}V{number(y1)}H{number(x1)}"}),
     ]
     for value in (low + margin, high - margin):
-        parts.append(text(line.shown(value), x0 - 8, y_of(value) + 4, "note", "end"))
+        parts.append(text(cut(line.shown(value), 12.5, side - 8), x0 - 8, y_of(value) + 4, "note", "end"))
     if line.points:
         parts.append(text(f"{line.points[0][0]:g}", x_of(line.points[0][0]), y1 + 18, "note", "middle"))
         if span:
@@ -157,7 +159,7 @@ def draw_shares(shares: Sequence[tuple[str, int]], identity: str = "shares") -> 
             if wide > text_width(words, 12.5) + 12
             else None
         )
-        shape = {"x": x, "y": 6, "width": max(0.5, wide - 2), "height": 32, "rx": 2}
+        shape = {"x": min(x, width - 0.5), "y": 6, "width": max(0.5, wide - 2), "height": 32, "rx": 2}
         parts.append(
             element(
                 "g",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -11,6 +12,8 @@ from typing import Final, NamedTuple
 from markupsafe import Markup, escape
 
 _NARROW: Final = frozenset("iljtfrI.,:;'|!()[] ")
+_UNPRINTABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 has no place for (production 2, Char); strangers name their Works as they like."""
 _BROAD: Final = frozenset("mwMW@%—…")
 
 
@@ -36,8 +39,12 @@ def element(name: str, attributes: dict[str, str | float | None], *children: str
     for key, value in attributes.items():
         if value is not None:
             shown = value if isinstance(value, str) else number(value)
-            parts.append(f' {key.rstrip("_").replace("_", "-")}="{escape(shown)}"')
-    body = Markup("").join(child for child in children if child is not None)
+            parts.append(f' {key.rstrip("_").replace("_", "-")}="{escape(_UNPRINTABLE.sub("", shown))}"')
+    body = Markup("").join(
+        child if isinstance(child, Markup) else _UNPRINTABLE.sub("", child)
+        for child in children
+        if child is not None
+    )
     start = f"<{name}{''.join(parts)}"
     return Markup(f"{start}>{body}</{name}>") if body else Markup(f"{start}/>")  # noqa: S704  escaped above
 

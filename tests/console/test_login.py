@@ -266,5 +266,5 @@ def test_records_that_cannot_be_opened_are_told(tmp_path, chain, devnet):
 
 def test_the_ways_in_are_told_in_chinese_too(client):
     page = client.get("/zh-hant/login").text
-    assert "要用哪種方式進來" in page
+    assert "你想用哪種方式登入" in page
     assert 'action="/zh-hant/login/guest"' in page

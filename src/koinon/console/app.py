@@ -30,6 +30,7 @@ ROOMS: Final = ("works", "services", "learning")
 PARTS: Final = (
     "koinon.console.explorer.pages",
     "koinon.console.trust",
+    "koinon.console.money",
     "koinon.console.me",
     "koinon.console.decide",
     "koinon.console.home",
@@ -61,7 +62,7 @@ def create_app(node: Any, *, hosts: Iterable[str] = (), limits: Limits | None = 
         async with live.running():
             yield
 
-    app = FastAPI(lifespan=running, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(lifespan=running, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     routers = [router for name in _modules() if (router := _router(name)) is not None]
     files = Files(
         {"": _HOUSE / "console" / "static"}

@@ -18,6 +18,7 @@ from koinon.web import marked as _
 from koinon.web.pictures import draw_river
 from koinon.works.catalogue import URI_SCHEME
 from koinon.works.changes import ACTIONS, LONGEST_REASON, USES
+from koinon.works.exits import EXITS
 from koinon.works.hall import Hall
 from koinon.works.pictured import river
 from koinon.works.portrait import Portrait, portrait
@@ -54,7 +55,7 @@ router: Final = Router(
         NavEntry("publish", "/publish/dataset", _("A dataset"), order=10),
         NavEntry("publish", "/publish/model", _("A model"), order=20),
     ],
-    actions=(*ACTIONS, PUBLISH),
+    actions=(*ACTIONS, PUBLISH, *EXITS),
 )
 
 

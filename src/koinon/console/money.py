@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An account's money: earned, waiting, in channels; and what the node's gateway holds in vouchers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from koinon.chain.account import Account
+from koinon.errors import KeyFault, KoinonError
+from koinon.services.counter import open_counter
+from koinon.services.transport import Http
+from koinon.web import Action, Fields, Outcome, Review, Router, Say, Visitor, gettext, node, render, visitor
+from koinon.works.changes import coin_unit, money
+from koinon.works.exits import channel_fields
+from koinon.works.hall import Hall
+from koinon.works.pages import hall
+from koinon.works.purse import OpenChannel
+from koinon.works.vouchers import ChannelConfig
+
+_PATIENCE_S: Final = 3.0
+
+
+@dataclass(frozen=True)
+class ChannelLine:
+    """A channel on the page, with the hidden fields of its forms; ``ready`` when an exit can be finished."""
+
+    channel: OpenChannel
+    work_id: int | None
+    fields: dict[str, str]
+    ready: bool
+
+
+def _prepare_settle(ground: Any, visitor: Visitor, _fields: Fields) -> Review:
+    if visitor.kind != "operator":
+        raise KeyFault(gettext("Only the operator settles this node's vouchers."), code="money.operator_only")
+    owed = vouchers_owed(ground)
+    return Review(
+        title=gettext("Bring the vouchers onto the chain?"),
+        button=gettext("Settle"),
+        changes=(gettext("What buyers signed is claimed and sent to the tills of the Works they used."),),
+        costs=(gettext("Gas, paid by the gateway's own account."),),
+        result={gettext("Signed and not claimed"): money(owed or 0, coin_unit(ground))},
+    )
+
+
+def _run_settle(ground: Any, account: Account, _fields: Fields, say: Say) -> Outcome:
+    if account.address != ground.operator.address:
+        raise KeyFault(gettext("Only the operator settles this node's vouchers."), code="money.operator_only")
+    say(gettext("Claiming and settling"))
+    report = open_counter(ground).settle()
+    unit = coin_unit(ground)
+    return Outcome(
+        gettext(
+            "%(claimed)s were claimed and %(settled)s went to tills.",
+            claimed=money(int(report["claimed"]), unit),
+            settled=money(sum(report["settled"].values()), unit),
+        ),
+        "/money",
+    )
+
+
+router: Final = Router(
+    "console", actions=[Action("money.settle", _prepare_settle, _run_settle, back="/money")]
+)
+
+
+@router.page("/money")
+def money_page(request: Request) -> Response:
+    """What this visitor earned, what waits, what lies in channels."""
+    who, here, ground = visitor(request), hall(request), node(request)
+    if who.address is None:
+        return render(request, "money.html", purse=None, section="money")
+    works = [*here.directory.of_owner(who.address), *here.directory.of_payee(who.address)]
+    purse = here.purses.of(who.address, works)
+    gathering = here.purses.gather(who.address, works)
+    now = ground.chain.timestamp()
+    return render(
+        request,
+        "money.html",
+        purse=purse,
+        gathering=gathering,
+        names=here.directory.names([part.work_id for part in purse.parts]),
+        balance=int(ground.chain.coin.call("balanceOf", who.address)),
+        paying=[_line(here, channel, now) for channel in here.purses.channels(who.address)],
+        owed=vouchers_owed(ground) if who.kind == "operator" else None,
+        section="money",
+    )
+
+
+def vouchers_owed(ground: Any) -> int | None:
+    """What buyers signed to this node's gateway and is not claimed yet; None where no gateway runs."""
+    try:
+        running = open_counter(ground).running()
+    except KoinonError:
+        return None
+    if running is None:
+        return None
+    http = Http(_PATIENCE_S)
+    try:
+        return int(orjson.loads(http.request("GET", f"{running}/health").body)["owed"])
+    except (KoinonError, ValueError, KeyError, TypeError):
+        return None
+    finally:
+        http.close()
+
+
+def _line(here: Hall, channel: OpenChannel, now: int) -> ChannelLine:
+    config = ChannelConfig(
+        payer=channel.payer,
+        payer_authorizer=channel.payer_authorizer,
+        receiver=channel.receiver,
+        receiver_authorizer=channel.receiver_authorizer,
+        token=channel.token,
+        withdraw_delay_s=channel.withdraw_delay_s,
+        salt=bytes.fromhex(channel.salt.removeprefix("0x")),
+    )
+    ready = bool(channel.exit_amount) and channel.exit_after <= now
+    return ChannelLine(channel, here.family.work_of(channel.receiver), channel_fields(config), ready)

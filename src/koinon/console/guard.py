@@ -115,6 +115,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         language, path = split_language(scope["path"])
+        path = path.rstrip("/") or "/"
         state = scope.setdefault("state", {})
         state["language"], state["path"] = language, path
         scope = {**scope, "path": path, "raw_path": path.encode()}

@@ -172,6 +172,7 @@ def _detach(session: Session) -> None:
     settings = session.settings
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "koinon", "--home", str(settings.home), "up", "--tell", str(writing)]
+    (settings.home / LOG).touch(mode=0o600)
     with (settings.home / LOG).open("ab") as log:
         child = subprocess.Popen(
             command,

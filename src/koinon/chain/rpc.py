@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import http.client
 import itertools
+import select
 import ssl
 import threading
 from collections.abc import Sequence
@@ -179,6 +180,8 @@ class Rpc:
     def _post(self, body: bytes) -> tuple[int, bytes]:
         with self._lock:
             connection = self._idle.pop() if self._idle else self._connect()
+        if _was_closed(connection):
+            connection.close()  # and opened again by the request: a write is never tried twice
         try:
             connection.request("POST", self._path, body, self._headers)
             response = connection.getresponse()
@@ -202,6 +205,15 @@ class Rpc:
 
     def _unavailable(self, what: str, hint: str) -> NodeUnavailable:
         return NodeUnavailable(f"The node at {redact(self.url)} {what}.", hint=hint)
+
+
+def _was_closed(connection: http.client.HTTPConnection) -> bool:
+    """Whether the node hung up on an idle connection: nothing can be read from one but its end."""
+    if connection.sock is None:
+        return False
+    look = select.poll()
+    look.register(connection.sock, select.POLLIN)
+    return bool(look.poll(0))
 
 
 def redact(url: str) -> str:

@@ -65,6 +65,7 @@ MOUNTS = {
     "sql": Mount("koinon.chain.index.cli", "sql", "Ask the chain's events in SQL."),
     "index": Mount("koinon.chain.index.cli", "group", "The index of events: status, more contracts, checks."),
     "works": Mount("koinon.works.cli", "group", "Look at a Work, its shares and its income; collect yours."),
+    "store": Mount("koinon.store.cli", "group", "Carry blocks from one store to another in a file."),
 }
 
 

@@ -32,6 +32,7 @@ lint: setup-dev ## style, types, floors, licences
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sources.py
+	$(BIN)/python tools/write_docs.py --check
 
 format: setup-dev ## put sources in order
 	$(BIN)/ruff check --fix .
@@ -46,8 +47,8 @@ gas: setup-dev ## measure the gas of every external function again
 lock: setup-dev ## pin versions and hashes again
 	@tools/lock.sh
 
-docs: setup-dev ## the pages that are made from the sources
-	@$(BIN)/python tools/write_error_list.py
+docs: setup-dev ## the documents, in build/docs/site; warnings and broken links are errors
+	@$(BIN)/python tools/write_docs.py
 
 wheel: setup-dev ## dist/koinon-*.whl
 	@rm -rf dist

@@ -23,6 +23,7 @@ autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}
+toc_object_entries = False  # thousands, resolved again for every page
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 napoleon_google_docstring = False

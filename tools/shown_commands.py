@@ -166,7 +166,8 @@ def _wrong_count(words: list[str], here: Command) -> str | None:
         return f"has words that nothing takes: {' '.join(left)}"
     for each in here.command.params:
         given = values.get(each.name or "")
-        if each.required and (given is None or (isinstance(given, tuple | list) and not any(given))):
+        there = any(given) if isinstance(given, tuple | list) else isinstance(given, str | bool | int)
+        if each.required and not there:
             return f"lacks {each.get_error_hint(here.context)}"
     return None
 

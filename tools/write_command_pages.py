@@ -31,7 +31,7 @@ def pages() -> dict[str, str]:
     first = [path for path in tree if len(path) == 1]
     found = examples()
     made = {
-        f"{FOLDER}/{top[0]}.md": "\n".join(
+        f"{FOLDER}/{_file(top)}.md": "\n".join(
             line
             for path, each in tree.items()
             if path[:1] == top
@@ -42,9 +42,9 @@ def pages() -> dict[str, str]:
     general = table(["Option", "Meaning", "Default"], _options(tree[()]))
     listed = table(
         ["Command", "What it does"],
-        [(f"[{code('koinon ' + top[0])}]({top[0]}.md)", plain(_summary(tree[top]))) for top in first],
+        [(f"[{code('koinon ' + top[0])}]({_file(top)}.md)", plain(_summary(tree[top]))) for top in first],
     )
-    names = toctree([top[0] for top in first], hidden=True)
+    names = toctree([_file(top) for top in first], hidden=True)
     made[f"{FOLDER}/index.md"] = "\n".join(
         [_HEAD, listed, "## Options before any command", "", general, names]
     )
@@ -66,6 +66,10 @@ def without_example() -> list[str]:
     return sorted(
         " ".join(path) for path, each in commands().items() if not each.is_group and path not in found
     )
+
+
+def _file(path: tuple[str, ...]) -> str:
+    return f"koinon-{path[0]}"
 
 
 def _path_of(text: str) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import signal
-from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
+import threading
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from pathlib import Path
 
 import pytest
 
 from koinon.compute import ProcessExecutor, executor, run_all
+from koinon.compute.dask import DaskExecutor
 from koinon.errors import SetupError
 from koinon.settings import Settings
 
@@ -42,9 +43,25 @@ def refuse(_item: object) -> None:
     raise ValueError("refused")
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with ProcessExecutor(workers=1) as opened:
+def keyed(*, key: str, workers: int) -> str:
+    return f"{key}{workers}"
+
+
+def wait_for(marker: str) -> str:
+    """Work until the marker file is there."""
+    while not Path(marker).exists():
+        threading.Event().wait(0.02)
+    return "done"
+
+
+@pytest.fixture(scope="module", params=["processes", "dask"])
+def pool(request):
+    """Each of the two executors: what is promised of one is promised of both."""
+    if request.param == "processes":
+        opened: Executor = ProcessExecutor(workers=1)
+    else:
+        opened = DaskExecutor(request.getfixturevalue("dask_cluster").address, timeout_s=120)
+    with opened:
         yield opened
 
 
@@ -81,7 +98,7 @@ def test_an_exception_of_the_work_is_raised_as_it_is(pool):
 
 
 def test_after_a_killed_worker_the_pool_works_again(pool):
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(BrokenExecutor):
         pool.submit(die, None).result()
     assert pool.submit(square, 7).result() == 49
 
@@ -96,11 +113,59 @@ def test_work_that_always_kills_its_worker_is_given_up_with_a_hint(pool):
     assert "KOINON_WORKERS" in caught.value.hint
 
 
-def test_a_closed_pool_takes_nothing():
-    pool = ProcessExecutor(workers=1)
-    pool.shutdown()
+def test_names_that_an_executor_uses_itself_are_the_works_own(pool):
+    assert pool.submit(keyed, key="a", workers=2).result() == "a2"
+
+
+def test_work_that_was_cancelled_before_it_began_never_runs(pool, tmp_path):
+    gate, never = tmp_path / "gate", tmp_path / "never"
+    ahead = [pool.submit(wait_for, str(gate)) for _ in range(8)]
+    last = pool.submit(die_once, str(never))
+    assert last.cancel()
+    gate.touch()
+    assert [future.result() for future in ahead] == ["done"] * 8
+    assert last.cancelled()
+    with pytest.raises(CancelledError):
+        last.result()
+    assert pool.submit(square, 2).result() == 4
+    assert not never.exists()
+
+
+def test_a_worker_killed_from_outside_at_work_loses_nothing(pool, tmp_path):
+    gate, identity = tmp_path / "gate", tmp_path / "identity"
+    killer = threading.Thread(target=kill_when_named, args=(identity, gate))
+    killer.start()
+    assert run_all(pool, name_and_wait, [(str(identity), str(gate))]) == ["done"]
+    killer.join()
+
+
+def name_and_wait(files: tuple[str, str]) -> str:
+    """Say who works, then work until the gate opens."""
+    identity, gate = files
+    Path(identity + ".new").write_text(str(os.getpid()))
+    Path(identity + ".new").replace(identity)
+    return wait_for(gate)
+
+
+def kill_when_named(identity: Path, gate: Path) -> None:
+    while not identity.exists():
+        threading.Event().wait(0.02)
+    os.kill(int(identity.read_text()), signal.SIGKILL)
+    gate.touch()
+
+
+def test_a_closed_pool_finishes_what_it_took_and_takes_nothing_more(request, pool):
+    closing = (
+        ProcessExecutor(workers=1)
+        if isinstance(pool, ProcessExecutor)
+        else DaskExecutor(request.getfixturevalue("dask_cluster").address, timeout_s=120)
+    )
+    future = closing.submit(square, 6)
+    closing.shutdown(wait=False)
     with pytest.raises(RuntimeError, match="shutdown"):
-        pool.submit(square, 1)
+        closing.submit(square, 1)
+    assert future.result() == 36
+    closing.shutdown()
 
 
 def test_workers_are_replaced_when_asked():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where heavy work runs: an executor, by default a pool of processes."""
+"""Where heavy work runs: an executor, by default a pool of processes, by one setting a Dask scheduler."""
 
 from koinon.compute.executor import ProcessExecutor, executor, run_all
 

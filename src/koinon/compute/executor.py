@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from threading import Lock
 from typing import ParamSpec, TypeVar
@@ -24,7 +24,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def executor(settings: Settings) -> Executor:
-    """The executor these settings ask for; the caller closes it (``with executor(settings) as pool``)."""
+    """The executor these settings ask for; the caller closes it (``with executor(settings) as pool``).
+
+    Raises SetupError where they name a Dask scheduler that cannot be used.
+    """
+    if settings.dask_scheduler is not None:
+        from koinon.compute.dask import DaskExecutor  # noqa: PLC0415  (heavy, and an extra)
+
+        return DaskExecutor(settings.dask_scheduler)
     return ProcessExecutor(workers=settings.workers, tasks_per_worker=settings.tasks_per_worker)
 
 
@@ -93,13 +100,13 @@ def run_all(
             try:
                 results[number] = future.result()
                 del waiting[number]
-            except BrokenProcessPool:
+            except BrokenExecutor:
                 continue
         if not waiting:
             return [results[number] for number in sorted(results)]
     raise SetupError(
         f"The processes that compute were killed {attempts} times in a row.",
-        hint="Most often memory ran out: set KOINON_WORKERS to a smaller number.",
+        hint="Most often memory ran out: set KOINON_WORKERS to a smaller number, or start fewer.",
         code="setup.workers_killed",
     )
 

@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from koinon.chain.anvil import find_anvil
+from koinon.chain.child import bound
 from koinon.chain.devnet import free_port
 from koinon.chain.handle import Chain
 from koinon.chain.keyring import Keyring
@@ -70,11 +71,12 @@ class Child:
         self._log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+                bound(command), env=environment, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
             )
         self.name = name
         self.ready = self._wait()
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._drainer = threading.Thread(target=self._drain, daemon=True)
+        self._drainer.start()
 
     def _wait(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -87,16 +89,15 @@ class Child:
 
     def _drain(self) -> None:
         assert self.process.stdout is not None
-        with contextlib.suppress(ValueError):
-            for _ in self.process.stdout:
+        with self.process.stdout as lines:
+            for _ in lines:
                 pass
 
     def kill(self) -> None:
         """-9"""
         self.process.kill()
         self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._drainer.join()
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -105,6 +106,7 @@ class Child:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
+        self._drainer.join()
 
 
 class Soak:
@@ -243,7 +245,7 @@ class Soak:
         ]
         for receipt in self._sender(self.payer).send_all(calls):
             self.done[receipt.transaction_hash] = receipt.block_number
-        time.sleep(0.02)
+        time.sleep(0.05)
 
     def _release(self) -> None:
         works = Works(self.chain, BlockStore(self.settings.blocks), self.payer)
@@ -261,6 +263,7 @@ class Soak:
         if answer.result != 2 * self.answered:
             self.faults.append(f"the service answered {answer.result} to {self.answered}")
         self.answered += 1
+        time.sleep(0.01)
 
     # Killing and checking
 

@@ -328,3 +328,63 @@ def test_a_replayed_transaction_keeps_its_place_in_its_block(devnet):
         devnet.outbox.follow(rpc)
     kill_anvil(devnet)
     assert blocks(devnet)[-1]["hash"] == before["hash"]
+
+
+FULL_DISK = """
+import os, resource, sys, time
+from pathlib import Path
+from koinon.chain.contract import Call
+from koinon.chain.devnet import Devnet, Watch
+from koinon.chain.rpc import Rpc
+from koinon.chain.sender import Sender
+from koinon.errors import SetupError
+
+devnet = Devnet(sys.argv[1], Path(sys.argv[2]), watch=Watch(look_every_s=0.02, save_every_s=0.0))
+devnet.start()
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+acknowledged = 0
+with Rpc(devnet.rpc_url) as rpc:
+    sender = Sender(rpc, devnet.key(0), chain_id=devnet.chain_id, outbox=devnet.outbox)
+    sender.send(Call("0x" + "22" * 20, value=1, gas=21_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    refused = False
+    while not refused:
+        try:
+            acknowledged += len(sender.send_all([Call("0x" + "22" * 20, value=1, gas=21_000)] * 20))
+        except SetupError as error:
+            assert error.code == "chain.outbox", error.code
+            refused = True
+    wallet = Sender(rpc, devnet.key(1), chain_id=devnet.chain_id)
+    wallet.send(Call("0x" + "22" * 20, value=1, gas=21_000))  # by somebody who does not know our outbox
+    acknowledged += 1
+    while devnet.supervisor.trouble is None:
+        time.sleep(0.01)
+    assert devnet.supervisor.trouble.code in ("chain.outbox", "chain.devnet_disk")
+    assert devnet.supervisor.failure is None
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    while devnet.supervisor.trouble is not None:
+        time.sleep(0.01)
+    sender.resend()
+    acknowledged += len(sender.send_all([Call("0x" + "22" * 20, value=1, gas=21_000)] * 20))
+print(acknowledged, flush=True)
+os.kill(devnet.supervisor.pid, 9)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_on_a_full_disk_nothing_is_acknowledged_and_the_saved_chain_is_whole(make, tmp_path, anvil_path):
+    child = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "devnet"), str(anvil_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    for name in ("state.json", "checkpoint.json"):
+        file = tmp_path / "devnet" / name
+        assert not file.exists() or isinstance(json.loads(file.read_bytes()), dict)
+    devnet = make()
+    devnet.start()
+    assert balance(devnet) >= int(child.stdout) + 1

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,4 +122,83 @@ def test_a_killed_process_forgets_nothing_it_committed(tmp_path: Path) -> None:
     acknowledged = max([acknowledged, *(int(line) for line in rest if line)])
     journal = Journal(path)
     assert journal.channels()[0].watermark.charged >= acknowledged >= 500
+    journal.close()
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from koinon.errors import SetupError
+from koinon.services.journal import CallRecord, Journal, TransferRecord, Watermark
+
+path = Path(sys.argv[1])
+journal = Journal(path)
+number = journal.open_channel(bytes(32), 7, b"{}")
+journal.commit([(number, Watermark(1, 1, 1, bytes(65)))])
+size = path.with_name(path.name + "-wal").stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50_000, resource.RLIM_INFINITY))
+acknowledged, refused = 1, 0
+while refused < 5:
+    mark = Watermark(acknowledged + 1, acknowledged + 1, acknowledged + 1, bytes(65))
+    try:
+        journal.commit([(number, mark)], [(number, CallRecord(str(acknowledged).encode(), bytes(4000)))])
+        acknowledged += 1
+    except SetupError as error:
+        assert error.code == "service.journal" and error.hint
+        refused += 1
+for change in (
+    lambda: journal.open_channel(bytes(31) + b"1", 7, bytes(60_000)),
+    lambda: journal.save_transfer(TransferRecord("a" * 60_000, bytes(32), 7, bytes(32), 1, None, False)),
+):
+    try:
+        change()
+    except SetupError as error:
+        assert error.code == "service.journal"
+    else:
+        raise AssertionError("there was room")
+assert journal.channels()[0].watermark.charged == acknowledged
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+journal.commit([(number, Watermark(acknowledged + 1, 1, 1, bytes(65)))])
+print(acknowledged + 1, flush=True)
+os = __import__("os")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_on_a_full_disk_nothing_is_acknowledged_or_torn_and_it_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "journal.sqlite")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    journal = Journal(tmp_path / "journal.sqlite")
+    assert journal.channels()[0].watermark.charged == int(child.stdout)
+    journal.close()
+
+
+def test_what_cannot_be_forced_to_the_disk_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    journal = Journal(tmp_path / "journal.sqlite")
+    number = journal.open_channel(b"\1" * 32, 7, b"{}")
+    with monkeypatch.context() as patched:
+        patched.setattr("koinon.services.journal._sync", fail)
+        journal.commit([(number, Watermark(1, 1, 1, b"s" * 65))])
+        while journal._unsynced is None:
+            threading.Event().wait(0.01)
+        with pytest.raises(SetupError) as caught:
+            journal.commit([(number, Watermark(1, 1, 1, b"s" * 65))])
+        assert caught.value.code == "service.journal"
+    while journal._unsynced is not None:
+        threading.Event().wait(0.01)
+    journal.commit([(number, Watermark(2, 2, 2, b"s" * 65))])
     journal.close()

@@ -143,6 +143,7 @@ class Supervisor:
 
     def _watch_over(self) -> None:
         in_a_row = silent = 0
+        unsaved = False
         started = saved = time.monotonic()
         save_every = self._watch.save_every_s
         with Rpc(self._url, timeout_s=self._watch.answer_s) as rpc:
@@ -152,9 +153,11 @@ class Supervisor:
                     block = self._with_room(lambda: self.outbox.follow(rpc))
                     silent = 0
                     if block is not None and block != self._saved_block and now - saved >= save_every:
-                        self._with_room(lambda: self._save(rpc))
+                        unsaved = self._with_room(lambda: self._save(rpc)) is None
                         saved = time.monotonic()
                         save_every = max(self._watch.save_every_s, 20 * (saved - now))
+                    if block is not None and not unsaved:
+                        self.trouble = None
                 except ChainError:
                     silent += 1
                 if self.pid is not None and silent < self._watch.silent_looks and self._fits():
@@ -174,7 +177,7 @@ class Supervisor:
     def _with_room(self, work: Callable[[], int]) -> int | None:
         """Do what needs room on the disk; where there is none, say so and let the chain go on."""
         try:
-            done = work()
+            return work()
         except SetupError as fault:
             self.trouble = fault
         except OSError as error:
@@ -183,9 +186,6 @@ class Supervisor:
                 hint="Make room on the disk; nothing is acknowledged meanwhile.",
                 code="chain.devnet_disk",
             )
-        else:
-            self.trouble = None
-            return done
         return None
 
     @property

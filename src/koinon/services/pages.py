@@ -60,9 +60,10 @@ def sold_here(request: Request) -> Response:
 
 @router.page("/publish/service")
 def publish_form(request: Request) -> Response:
-    return render(
-        request, "services/publish.html", may=visitor(request).kind == "operator", section="publish"
-    )
+    asked = request.query_params.get("kind", "")
+    kind = asked if asked in ("model", "endpoint") else "function"
+    may = visitor(request).kind == "operator"
+    return render(request, "services/publish.html", kind=kind, may=may, section="publish")
 
 
 @router.change("/publish/service")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make run    set up, take the tour, open the page          make test   everything CI checks, with its set-up
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run stop test lint format bench gas lock wheel docs clean
+.PHONY: help setup setup-dev run stop test lint format bench soak gas lock wheel docs clean
 
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?=
@@ -40,6 +40,9 @@ format: setup-dev ## put sources in order
 
 bench: setup-dev ## one JSON line a figure; NAME=vouchers for some
 	@$(BIN)/python -m benchmarks $(NAME)
+
+soak: setup-dev ## kill a node 200 times under load, check its ledger each time, then load it for an hour
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 gas: setup-dev ## measure the gas of every external function again
 	@$(BIN)/python -m benchmarks.gas --write

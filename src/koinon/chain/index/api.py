@@ -30,7 +30,8 @@ Tables (parameters are ``?`` on SQLite and PostgreSQL alike):
   ``undecoded`` (logs whose data does not fit their event).
 
 Values: int of any size, bool, str; addresses in EIP-55, bytes as ``0x…`` in lower case. ``sum_uint(x)`` is
-the exact sum (NULL of nothing); SQLite's own sum() overflows at 63 bits. Larger numbers compare rightly
+the exact sum, and like SQL's own sum() NULL where there are no rows (``COALESCE(sum_uint(x), 0)``); SQLite's
+own overflows at 63 bits. Larger numbers compare rightly
 with parameters, not with literals.
 """
 
@@ -131,15 +132,7 @@ class EventIndex:
         return self._engine.query(sql, parameters, limit=limit, timeout_s=timeout_s)
 
     def keep(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
-        """Write to tables of one's own beside the index's, in one transaction: each statement once a row of
-        parameters (``[()]`` where it has none)."""
-        with self._engine.write() as writer:
-            for sql, rows in statements:
-                for row in rows:
-                    writer.execute(sql, row)
-
-    def write(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
-        """Keep a room's own notes in tables beside the index, in one transaction.
+        """Keep a room's own notes in tables beside the index's, in one transaction.
 
         Each statement is SQL with ``?`` and the rows of parameters it runs with (``[()]`` for none). For
         views that can be made anew, never for what a user could lose; the event tables are the follower's.

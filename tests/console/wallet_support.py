@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from koinon.chain import testnode
 from koinon.chain.account import Account
 from koinon.chain.handle import Chain
+from koinon.chain.index import EventIndex
 from koinon.chain.keys import Key
 from koinon.console.app import create_app
 from koinon.console.guard import Limits
@@ -46,6 +47,7 @@ class House:
         self.operator = operator
         self.store = BlockStore(self.settings.blocks)
         self.rpc_url = chain.rpc.url
+        self.index = EventIndex.open(self.settings, chain)
 
     def fund(self, *addresses: str) -> None:
         for address in addresses:

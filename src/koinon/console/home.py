@@ -3,35 +3,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from koinon.console.layout import THEME_COOKIE, THEMES
+from koinon.console.numbers import Counter
 from koinon.web import Router, node, render
+from koinon.works.directory import Entry
+from koinon.works.pages import hall
 
 router: Final = Router("console")
 
 _A_YEAR_S: Final = 365 * 86_400
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """How much this node has seen; ``paid`` in the coin's smallest unit."""
-
-    works: int
-    paid: int
-    paid_out: int
-    parties: int
+_NEWEST: Final = 6
 
 
 @router.page("/")
 def home(request: Request) -> Response:
     """What this is, what one can do, and the newest Works."""
-    return render(request, "home.html", numbers=_numbers(node(request)))
+    return render(request, "home.html", numbers=_counter(request).numbers(), newest=_newest(request))
 
 
 @router.change("/appearance")
@@ -49,14 +42,14 @@ def local(path: str) -> str:
     return path if inside and "\\" not in path else "/"
 
 
-def _numbers(ground: Any) -> Numbers | None:
-    index = getattr(ground, "index", None)
-    if index is None or index.head() is None:
-        return None
-    (row,) = index.rows(
-        """SELECT (SELECT count(*) FROM works_registered) AS works,
-                  (SELECT count(DISTINCT receiver) FROM till_released) AS parties"""
-    )
-    released = index.rows("SELECT sum_uint(amount) AS total FROM till_released")
-    total = int(released[0]["total"] or 0)
-    return Numbers(int(row["works"]), total, total, int(row["parties"]))
+def _counter(request: Request) -> Counter:
+    state = request.app.state
+    if not hasattr(state, "counter"):
+        ground = node(request)
+        state.counter = Counter(ground.index, ground.chain.coin.address)
+    found: Counter = state.counter
+    return found
+
+
+def _newest(request: Request) -> tuple[Entry, ...]:
+    return hall(request).directory.newest(limit=_NEWEST).entries

@@ -59,7 +59,7 @@ def use_code(records: Records, code: str, now: float | None = None) -> None:
     ):
         raise KeyFault(
             "This code is wrong, was used already, or is too old.",
-            hint="Print a new link on the machine that runs the node: koinon up --link",
+            hint="Print a new link on the machine that runs the node: koinon up",
             code="login.operator",
         )
 

@@ -74,9 +74,15 @@ class SqliteEngine:
             try:
                 yield _Connection(connection)
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as fault:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
+                if isinstance(fault, sqlite3.OperationalError) and "disk" in str(fault):
+                    raise SetupError(
+                        f"The index at {self.path} cannot be written ({fault}).",
+                        hint="Make room on the disk; it goes on where it stopped.",
+                        code="index.disk",
+                    ) from fault
                 raise
 
     def query(

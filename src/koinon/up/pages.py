@@ -20,14 +20,19 @@ _TRIES: Final = 50
 _DEFAULT_PORTS: Final = {"console_port": Settings.console_port, "port": Settings.port}
 
 
-def listen(host: str, port: int, *, setting: str) -> socket.socket:
-    """A socket that listens there; on the next free port where the setting's default is taken.
+def listen(host: str, port: int, *, setting: str, last: str = "") -> socket.socket:
+    """A socket that listens there. By default it is the port of ``last``, the URL of the run before, so that
+    addresses others know stay good; or else the next free one.
 
     Raises SetupError where a port that somebody chose is taken.
     """
-    tries = _TRIES if port == _DEFAULT_PORTS[setting] else 1
+    candidates = [port]
+    if port == _DEFAULT_PORTS[setting]:
+        before = urlsplit(last)
+        candidates = [before.port] if before.port and before.hostname == host else []
+        candidates += range(port, port + _TRIES)
     fault: OSError | None = None
-    for candidate in range(port, port + tries):
+    for candidate in candidates:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -45,9 +50,9 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
     )
 
 
-def free_port(host: str, port: int, *, setting: str) -> int:
-    """A port that somebody else will listen on; errors as in `listen`."""
-    with listen(host, port, setting=setting) as probe:
+def free_port(host: str, port: int, *, setting: str, last: str = "") -> int:
+    """A port that another process will listen on; errors as in `listen`."""
+    with listen(host, port, setting=setting, last=last) as probe:
         return int(probe.getsockname()[1])
 
 

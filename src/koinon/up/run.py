@@ -46,10 +46,11 @@ def run(settings: Settings, say: Say, ready: Callable[[Ready], None]) -> None:
     before = Running.last(settings.home)
     if before is not None:
         end_leftover(before.gateway_pid)
+    pages_before, gateway_before = (before.console, before.gateway) if before is not None else ("", "")
     with ExitStack() as stack:
-        listener = listen(settings.host, settings.console_port, setting="console_port")
+        listener = listen(settings.host, settings.console_port, setting="console_port", last=pages_before)
         stack.callback(listener.close)
-        port = free_port(settings.host, settings.port, setting="port")
+        port = free_port(settings.host, settings.port, setting="port", last=gateway_before)
         node = stack.enter_context(Node.open(settings))
         stack.callback(_follow(node, say))
         if not node.read_only:

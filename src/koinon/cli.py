@@ -39,10 +39,12 @@ class Mount:
     summary: str
 
     def present(self) -> bool:
-        try:
-            return importlib.util.find_spec(self.module) is not None
-        except ModuleNotFoundError:
-            return False
+        """Whether its file is there; `find_spec` would import every package it lies in."""
+        top, *rest = self.module.split(".")
+        spec = importlib.util.find_spec(top)
+        folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+        paths = [Path(folder, *rest) for folder in folders]
+        return any(path.with_suffix(".py").is_file() or (path / "__init__.py").is_file() for path in paths)
 
     def load(self) -> click.Command:
         command = getattr(importlib.import_module(self.module), self.attribute)

@@ -56,6 +56,8 @@ class Settings:
         Processes that compute; 0 is one for each core.
     tasks_per_worker : int
         A worker is replaced after so many tasks; 0 is never.
+    gateway_url : str or None
+        How buyers reach this machine's gateway, where that is not ``host`` and ``port``.
     peers : tuple of str
         Gateways to ask for registration files that are not here, beside those the network names.
     spending_cap, spending_cap_eth : str or None
@@ -76,6 +78,7 @@ class Settings:
     dask_scheduler: str | None = None
     workers: int = 0
     tasks_per_worker: int = 0
+    gateway_url: str | None = None
     peers: tuple[str, ...] = ()
     spending_cap: str | None = None
     spending_cap_eth: str | None = None
@@ -285,6 +288,7 @@ PARSERS: Mapping[str, Callable[[object, Path | None], object]] = {
     "dask_scheduler": _scheduler,
     "workers": _whole(0, 1_024),
     "tasks_per_worker": _whole(0, 1_000_000),
+    "gateway_url": _url,
     "peers": _urls,
     "spending_cap": _amount,
     "spending_cap_eth": _amount,

@@ -227,7 +227,8 @@ def _serve(session: Session, services: Services, listing: Listing | None) -> Non
         elif event["event"] == "settled" and event["claimed"]:
             terminal.note(f"[dim]Settled {event['claimed']} units into {len(event['settled'])} tills.[/dim]")
 
-    services.serve(GatewayOptions(host=session.settings.host, port=session.settings.port), say)
+    settings = session.settings
+    services.serve(GatewayOptions(host=settings.host, port=settings.port, url=settings.gateway_url), say)
 
 
 def _ready(terminal: Terminal, event: dict[str, Any], listing: Listing | None) -> None:

@@ -29,5 +29,5 @@ def open_counter(node: Any) -> Services:
         settings.home / GATEWAY,
         node.operator,
         gateway_key=key,
-        url=f"http://{settings.host}:{settings.port}",
+        url=settings.gateway_url or f"http://{settings.host}:{settings.port}",
     )

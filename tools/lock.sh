@@ -11,7 +11,7 @@ compile pyproject.toml --extra dev --output-file requirements/dev.txt
 compile pyproject.toml --constraints requirements/dev.txt --output-file requirements/runtime.txt
 compile requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
 npm install --package-lock-only --ignore-scripts --silent
-# npm names where it found what only an optional package asks for, whatever .npmrc says
+# npm notes whom one might pay, with addresses
 node -e 'const fs = require("fs"), lock = JSON.parse(fs.readFileSync("package-lock.json"));
-for (const each of Object.values(lock.packages)) delete each.resolved;
+for (const each of Object.values(lock.packages)) delete each.funding;
 fs.writeFileSync("package-lock.json", JSON.stringify(lock, null, 2) + "\n");'

@@ -32,6 +32,8 @@ lint: setup-dev ## style, types, floors, licences
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sources.py
+	$(BIN)/python tools/vendor.py --check
+	$(BIN)/python tools/check_translations.py
 	$(BIN)/python tools/write_docs.py --check
 
 format: setup-dev ## put sources in order

@@ -30,9 +30,8 @@ Tables (parameters are ``?`` on SQLite and PostgreSQL alike):
   ``undecoded`` (logs whose data does not fit their event).
 
 Values: int of any size, bool, str; addresses in EIP-55, bytes as ``0x…`` in lower case. ``sum_uint(x)`` is
-the exact sum, and like SQL's own sum() NULL where there are no rows (``COALESCE(sum_uint(x), 0)``); SQLite's
-own overflows at 63 bits. Larger numbers compare rightly
-with parameters, not with literals.
+the exact sum, and like SQL's own ``sum()`` NULL where there are no rows (``COALESCE(sum_uint(x), 0)``);
+SQLite's own overflows at 63 bits. Larger numbers compare rightly with parameters, not with literals.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make run    set up, take the tour, open the page          make test   everything CI checks, with its set-up
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run stop test lint format bench soak gas lock wheel docs clean
+.PHONY: help setup setup-dev run stop test lint format bench soak interop gas lock wheel docs clean
 
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?=
@@ -45,6 +45,9 @@ bench: setup-dev ## one JSON line a figure; NAME=vouchers for some
 
 soak: setup-dev ## kill a node 200 times under load, check its ledger each time, then load it for an hour
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+interop: setup-dev ## the whole contract suite on a second EVM (hardhat), each message compared
+	@$(BIN)/python -m pytest -p tests.mirror tests/works/contracts tests/learning/contracts $(ARGS)
 
 gas: setup-dev ## measure the gas of every external function again
 	@$(BIN)/python -m benchmarks.gas --write

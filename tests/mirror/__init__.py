@@ -17,6 +17,7 @@ import pytest
 from tests.mirror.evm import Mirror, MirroredEVM
 from tests.mirror.hardhat import hardhat
 
+CHAIN_ID: Final = 1337  # what tests that set one set
 MIRROR: Final = pytest.StashKey[Mirror]()
 
 
@@ -26,8 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     fork = type(evm.vm).__name__.removesuffix("VM").lower()
     stack = ExitStack()
     config.add_cleanup(stack.close)
-    node = hardhat(chain_id=evm.patch.chain_id, hardfork=fork, timestamp=evm.patch.timestamp)
-    mirror = Mirror(stack.enter_context(node))
+    node = hardhat(chain_id=CHAIN_ID, hardfork=fork, timestamp=evm.patch.timestamp)
+    mirror = Mirror(stack.enter_context(node), CHAIN_ID)
     MirroredEVM.attach(boa.env, mirror)
     config.stash[MIRROR] = mirror
 
@@ -47,6 +48,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.line(difference)
     terminalreporter.line(
         f"{mirror.messages} messages mirrored onto hardhat ({mirror.deployments} deployments, "
-        f"{mirror.transactions} transactions, {mirror.views} views), {len(mirror.differences)} differences; "
+        f"{mirror.transactions} transactions, {mirror.views} views), {len(mirror.differences)} differences, "
+        f"{mirror.left_out} left out under another chain id; "
         f"gas {mirror.gas} on py-evm, {mirror.mirrored_gas} on hardhat"
     )

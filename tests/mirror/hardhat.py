@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
+from typing import Any
 
 from koinon.chain.child import bound
 from koinon.chain.rpc import Rpc
@@ -19,7 +20,28 @@ from koinon.errors import SetupError
 
 SCRIPT = Path(__file__).with_name("node.mjs")
 START_TIMEOUT_S = 60.0
+IDLE_S = 2.0
 ADDRESS = re.compile(rb"http://127\.0\.0\.1:\d+")
+
+
+class Connection(Rpc):
+    """Like `Rpc`, but opens anew after a pause: the node hangs up on who says nothing for five seconds, and
+    compiling a contract takes longer."""
+
+    _last_used = 0.0
+
+    def call(self, method: str, *parameters: Any) -> Any:
+        self._hang_up_when_stale()
+        return super().call(method, *parameters)
+
+    def batch(self, requests: Sequence[tuple[str, Sequence[Any]]], *, raise_errors: bool = True) -> list[Any]:
+        self._hang_up_when_stale()
+        return super().batch(requests, raise_errors=raise_errors)
+
+    def _hang_up_when_stale(self) -> None:
+        if monotonic() - self._last_used > IDLE_S:
+            self.close()
+        self._last_used = monotonic()
 
 
 @contextmanager
@@ -44,7 +66,7 @@ def hardhat(*, chain_id: int, hardfork: str, timestamp: int) -> Iterator[Rpc]:
             bufsize=0,
         )
         try:
-            with Rpc(_address(process), timeout_s=120) as rpc:
+            with Connection(_address(process), timeout_s=120) as rpc:
                 yield rpc
         finally:
             process.kill()

@@ -18,7 +18,10 @@ from koinon.chain.rights import read as read_rights
 from koinon.chain.rpc import Rpc
 from koinon.chain.sender import Sender
 from koinon.errors import NotFound
+from koinon.store import BlockStore
 from koinon.works.agents import Agents
+from koinon.works.api import Works
+from koinon.works.cli import describe
 from koinon.works.registration import Card, Registration
 from koinon.works.reputation import by_trust
 
@@ -100,6 +103,21 @@ def test_feedback_given_there_is_weighed_by_the_reader_here(agents):
     assert [each.value for each in found.feedback(agent, clients=[devnet.key(3).address])] == [90]
     standing = found.standing(agent, by_trust({devnet.key(3).address: 1}))
     assert (standing.mean, standing.count) == (Fraction(90), 1)
+
+
+def test_a_work_is_shown_with_its_agent(agents, tmp_path):
+    found, devnet = agents
+    owner = devnet.key(5)
+    works = Works(found.chain, BlockStore(tmp_path), owner)
+    agent = enter(found, owner)
+    plain = works.publish(registration())
+    named = works.publish(registration((agent, found.registry)))
+    assert describe(works, plain.work_id)["agent"] is None
+    assert describe(works, named.work_id)["agent"] == {
+        "agent_id": agent,
+        "registry": found.registry,
+        "feedback": 0,
+    }
 
 
 def test_a_registry_that_can_be_given_other_code_is_told_from_one_that_cannot(with_registries):

@@ -14,9 +14,11 @@ from rich.markup import escape
 from koinon.chain.address import checksum
 from koinon.errors import BadInput, IntegrityError, NotFound
 from koinon.terminal import Session, Terminal, json_option
+from koinon.works.agents import Agents
 from koinon.works.api import Collection, ParentMode, Published, Works
 from koinon.works.arguments import read_parents, read_registration, read_share, read_shares
 from koinon.works.ground import Ground
+from koinon.works.registration import Registration
 from koinon.works.shares import OWNER, WHOLE
 from koinon.works.till import ETH
 
@@ -215,6 +217,7 @@ def describe(works: Works, work_id: int) -> dict[str, Any]:
         "till": till,
         "registration": None if file is None else file.registration.to_json(),
         "signer": None if file is None else file.signer,
+        "agent": None if file is None else _agent(works, file.registration, owner),
         "parents": [
             {"work_id": parent, "minimum_share": share, "till": works.till_of(parent)}
             for parent, share in works.parents_of(work_id)
@@ -223,6 +226,17 @@ def describe(works: Works, work_id: int) -> dict[str, Any]:
         "balances": works.balances(work_id),
         "faults": faults,
     }
+
+
+def _agent(works: Works, registration: Registration, owner: str) -> dict[str, Any] | None:
+    """The Work in ERC-8004's own registry, where this network has one and the same account owns both."""
+    if not works.chain.network.canonical:
+        return None
+    agents = Agents(works.chain)
+    agent_id = agents.agent_of(registration, owner)
+    if agent_id is None:
+        return None
+    return {"agent_id": agent_id, "registry": agents.registry, "feedback": len(agents.feedback(agent_id))}
 
 
 def _works(node: Ground) -> Works:

@@ -142,6 +142,7 @@ def test_publish_and_show_as_documents(ask, card, works):
         "work_id": work_id,
         "owner": works.key.address,
         "signer": works.key.address,
+        "agent": None,
         "till": published["till"],
         "parents": [],
         "shares": shares,

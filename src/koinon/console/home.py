@@ -52,4 +52,6 @@ def _counter(request: Request) -> Counter:
 
 
 def _newest(request: Request) -> tuple[Entry, ...]:
-    return hall(request).directory.newest(limit=_NEWEST).entries
+    directory = hall(request).directory
+    directory.refresh()
+    return directory.newest(limit=_NEWEST).entries

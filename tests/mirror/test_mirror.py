@@ -104,13 +104,6 @@ def test_deployments_after_calls_have_the_same_address(mirrored):
     assert not mirrored.evm.mirror.differences
 
 
-def test_money_that_is_not_there_is_refused_by_both(mirrored):
-    with pytest.raises(Exception, match=r"[Ii]nsufficient"):
-        mirrored.execute_code(AT, value=10**30)
-    assert mirrored.deploy_code(bytecode=b"")[0]
-    assert not mirrored.evm.mirror.differences
-
-
 def test_a_change_under_another_chain_id_fails_the_test(mirrored):
     mirrored.set_code(AT, RETURN_CHAIN_ID)
     with mirrored.anchor():

@@ -89,7 +89,7 @@ def _finish_tour(node: Node, tour: Path, say: Say) -> None:
 
 def _parties(tour: Path) -> list[Path]:
     """The data directories of a tour's parties that have a key."""
-    found = [*sorted((tour / "owners").glob("*")), *sorted(tour.glob("*"))]
+    found = [*sorted(tour.glob("*")), *sorted((tour / "owners").glob("*"))]  # who pays, before who is paid
     return [home for home in found if (home / "keys" / f"{OPERATOR}.json").is_file()]
 
 

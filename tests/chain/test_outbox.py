@@ -255,3 +255,20 @@ def rows(path: Path) -> int:
     count = int(database.execute("SELECT count(*) FROM transactions").fetchone()[0])
     database.close()
     return count
+
+
+def test_opening_it_again_in_one_process_keeps_the_locks_of_the_others(path):
+    """Closing any descriptor of a file drops all of a process's locks on it: another process that closed the
+    database would then take itself for the last one and delete the log under us."""
+    outbox = SqliteOutbox(path, CHAIN)
+    outbox.record([signed(Key.generate(), 0)])
+    again = SqliteOutbox(path, CHAIN)
+    again.record([signed(Key.generate(), 0)])
+    again.close()
+    program = (
+        "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('SELECT 1 FROM blocks'); d.close()"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+    assert path.with_name(path.name + "-wal").exists()
+    outbox.record([signed(Key.generate(), 0)])
+    assert rows(path) == 3

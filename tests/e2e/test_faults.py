@@ -20,6 +20,7 @@ from koinon.learning import api
 from koinon.learning.led_run import LedRun, Progress
 from koinon.learning.processes import OwnerProcess
 from koinon.node import Node
+from koinon.resume import TOUR_UNDERWAY, resume_interrupted
 from koinon.settings import Settings
 from koinon.terminal import Terminal
 from koinon.tour.job import LENDERS, Job
@@ -109,6 +110,12 @@ def test_a_gateway_or_buyer_killed_between_calls_is_an_error_that_names_it(
         with pytest.raises(PeerError, match=f"{victim}'s process was killed by signal 9") as caught:
             tour(settings, calls=MANY)
     assert caught.value.code == "tour.party_failed"
+    (settings.home / "tour" / TOUR_UNDERWAY).touch()  # as the command leaves it when it ends so
+    said: list[str] = []
+    with Node.open(settings) as node:
+        resume_interrupted(node, said.append)
+    assert "A tour was interrupted and is finished now" in said[-1]
+    assert any("are in the tills now" in each for each in said) == (victim == "Gateway")
     ledger = tour(settings, calls=20)
     assert ledger.conserved
     assert ledger.paid == 20 * ledger.price

@@ -176,7 +176,7 @@ class SqliteOutbox:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's other files follow suit
+            _make_file(self.path)
             database = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
             )
@@ -217,6 +217,24 @@ class SqliteOutbox:
             hint="Make room on the disk and try again; nothing is sent, and nothing acknowledged, meanwhile.",
             code="chain.outbox",
         )
+
+
+def _make_file(path: Path) -> None:
+    """Readable by its owner only, as SQLite's other files then are too.
+
+    Never by opening ``path`` itself: closing any descriptor of a file drops all locks this process has on it
+    (POSIX), and with them what keeps SQLite's other connections safe.
+    """
+    if path.exists():
+        return
+    empty = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    os.close(os.open(empty, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.link(empty, path)
+    except FileExistsError:
+        pass  # another process was faster
+    finally:
+        empty.unlink()
 
 
 def chain_name(chain_id: int, genesis_hash: str) -> str:

@@ -33,7 +33,7 @@ from koinon.chain.replay import HOST, replay
 from koinon.chain.rpc import BATCH, Rpc, RpcError
 from koinon.chain.saved_state import back_up, is_due, kept_since, last_block, prepare_state
 from koinon.chain.sqlite_outbox import FILE_NAME, chain_name
-from koinon.errors import ChainError, KoinonError, NodeUnavailable, SetupError, WrongNetwork
+from koinon.errors import ChainError, NodeUnavailable, SetupError, WrongNetwork
 
 __all__ = ["HOST", "Identity", "Supervisor", "Watch", "end_leftover", "outbox_of", "resident_memory"]
 
@@ -134,7 +134,7 @@ class Supervisor:
         failure: Exception | None = None
         try:
             self._watch_over()
-        except (KoinonError, OSError) as fault:
+        except Exception as fault:  # whoever waits for the chain is told, whatever it was
             failure = fault
         finally:
             self._end(save=failure is None)

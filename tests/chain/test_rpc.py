@@ -168,6 +168,30 @@ def test_writes_are_never_tried_twice(server, rpc, method):
     assert len(server.seen) == 2
 
 
+def test_a_write_goes_through_after_the_node_hung_up_on_an_idle_connection(server, rpc):
+    gone = threading.Event()
+
+    def hang_up(message: Any, handler: Any) -> tuple[int, bytes]:
+        """Answers, without a word that it is the last answer on this connection (as hardhat after 5 s)."""
+        handler.close_connection = True
+        handler.server.shutdown_request_before = handler.server.shutdown_request
+
+        def shut(request: Any) -> None:
+            handler.server.shutdown_request_before(request)
+            gone.set()
+
+        handler.server.shutdown_request = shut
+        return result(message, "0x1")
+
+    server.answer = hang_up
+    assert rpc.call("eth_chainId") == "0x1"
+    assert gone.wait(10)
+    server.answer = lambda message, handler: result(message, "0x2")
+    assert rpc.call("eth_sendRawTransaction", "0x") == "0x2"
+    assert server.connections == 2
+    assert len(server.seen) == 2
+
+
 def test_an_overloaded_node_is_asked_again(server, rpc):
     answers = iter([(503, b"busy"), (429, b"slow down")])
     server.answer = lambda message, handler: next(answers, None) or result(message, "0x3")

@@ -60,7 +60,9 @@ def test_too_many_rows_are_cut_and_said_to_be(index: EventIndex) -> None:
     assert not index.query(many, limit=5000).more
 
 
-@pytest.mark.parametrize("sql", ["", "SELEC 1", "SELECT * FROM nothing", "SELECT ?", "SELECT no_such(1)"])
+@pytest.mark.parametrize(
+    "sql", ["", "-- nothing", "SELEC 1", "SELECT * FROM nothing", "SELECT ?", "SELECT no_such(1)"]
+)
 def test_wrong_sql_is_answered_with_a_sentence(index: EventIndex, sql: str) -> None:
     with pytest.raises(BadInput):
         index.query(sql)

@@ -3,11 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import urllib.request
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,54 +17,8 @@ from koinon.chain.index.trie import EMPTY_ROOT, trie_root
 from koinon.chain.index.verified import header_hash, receipts_root
 from koinon.chain.rpc import Rpc
 from koinon.errors import IntegrityError
+from tests.chain.index.liar import Liar, Lie
 from tests.index_support import Place, Town, content
-
-Lie = Callable[[dict[str, Any], Any], Any]
-
-
-class Liar:
-    """Passes everything on to a node, and its answers back through ``lie(request, result)``."""
-
-    def __init__(self, url: str) -> None:
-        self.lie: Lie = lambda request, result: result
-        liar = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                asked = json.loads(body)
-                headers = {"Content-Type": "application/json"}
-                request = urllib.request.Request(url, body, headers)  # noqa: S310  (the node)
-                with urllib.request.urlopen(request) as answer:  # noqa: S310
-                    answered = json.loads(answer.read())
-                single = isinstance(asked, dict)
-                pairs = [(asked, answered)] if single else zip(asked, answered, strict=True)
-                for each, reply in pairs:
-                    if reply.get("result") is not None:
-                        reply["result"] = liar.lie(each, reply["result"])
-                content = json.dumps(answered).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-
-@pytest.fixture
-def liar(town: Town) -> Iterator[Liar]:
-    made = Liar(town.rpc.url)
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
 
 
 def _receipts(request: dict[str, Any]) -> bool:

@@ -94,7 +94,7 @@ class SqliteEngine:
         if end is not None:
             connection.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
         try:
-            return _Connection(connection).select(sql, parameters, limit)
+            answer = _Connection(connection).select(sql, parameters, limit)
         except sqlite3.OperationalError as fault:
             if str(fault) == "interrupted":
                 raise BadInput(
@@ -108,6 +108,9 @@ class SqliteEngine:
         finally:
             connection.set_authorizer(None)
             connection.set_progress_handler(None, 0)
+        if not answer.columns:
+            raise _wrong(sqlite3.ProgrammingError("there is no SELECT in it"))
+        return answer
 
     @contextmanager
     def follower(self) -> Iterator[bool]:

@@ -49,6 +49,21 @@ class Underway:
         self._lock.close()
 
 
+def is_led(folder: Path) -> bool:
+    """Whether a process leads the run in a folder now."""
+    if not (folder / UNDERWAY).exists():
+        return False  # its leader takes the lock first, so that looking never keeps a leader from it
+    try:
+        with (folder / _LOCK).open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    except OSError:
+        return False
+    return False
+
+
 def close_interrupted(runs: Path) -> list[str]:
     """Close every run in ``runs`` that nobody leads any more; a sentence for each."""
     said = []

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
+
 from koinon.chain.eip712 import digest
 from koinon.chain.handle import Chain
 from koinon.chain.keys import Key, verify, write_private
@@ -32,6 +34,7 @@ from koinon.learning.progress import ProgressLog
 from koinon.learning.recipe import Recipe
 from koinon.learning.run import ClosedRound
 from koinon.learning.tables import Table, check_trainable
+from koinon.learning.told import OUTCOME
 from koinon.learning.trained import TrainedModel
 
 Progress = Callable[[dict[str, Any]], None]
@@ -106,6 +109,7 @@ class LedRun:
             1 if self._ledger is None else self._ledger.open(recipe, contribution.digest, held_out.digest)
         )
         self.folder = folder / (UNRECORDED if chain is None else str(self.run_id))
+        self._expected = owners
         self._underway: Underway | None = None
         self._log = ProgressLog(self.folder)
         self._leader = Leader(
@@ -141,7 +145,7 @@ class LedRun:
     def lead(self, progress: Progress = lambda _: None) -> Outcome:
         """Take in owners, close rounds, record them, measure; blocks until the run is over.
 
-        ``progress`` gets ``{"event": "joined" | "started" | "round" | "alone" | "measured", …}``.
+        ``progress`` gets ``{"event": "opened" | "joined" | "started" | "round" | "alone" | "measured", …}``.
 
         Raises
         ------
@@ -150,6 +154,16 @@ class LedRun:
         """
         self._underway = Underway(self.folder, self.run_id, self.recipe.rounds)
         progress = self._both(progress)
+        progress(
+            {
+                "event": "opened",
+                "run": self.run_id,
+                "name": self.recipe.name,
+                "recipe": self.recipe.digest.hex(),
+                "rounds": self.recipe.rounds,
+                "owners": self._expected,
+            }
+        )
         started = time.monotonic()
         stages: dict[str, float] = {}
         rounds: list[RoundEvidence] = []
@@ -217,12 +231,15 @@ class LedRun:
         payload = split_frame(closed.frame)[1]
         vector = CODECS[recipe.codec].decode(payload, recipe.model.size)
         found = recipe.model.probabilities(vector, scaling.apply(self.held_out.features))
+        score = metrics.quick_interval(self.held_out.labels, found)
         self._log.write(
             {
                 "event": "score",
                 "round": closed.number,
                 "metric": metric_name(recipe.classes),
-                "score": metrics.score(self.held_out.labels, found),
+                "score": score.value,
+                "low": score.low,
+                "high": score.high,
                 "chance": metrics.chance(recipe.classes),
             }
         )
@@ -267,7 +284,7 @@ class LedRun:
         model.save(self.folder / "model.npz")
         write_private(self.folder / "evidence.bin", evidence.to_bytes())
         write_private(self.folder / "contributions.json", contributions.to_bytes())
-        return Outcome(
+        outcome = Outcome(
             run_id=self.run_id,
             model=model,
             metric=scores.metric,
@@ -282,6 +299,8 @@ class LedRun:
             contributions=contributions,
             joinings=joinings,
         )
+        write_private(self.folder / OUTCOME, orjson.dumps(outcome.to_dict()))
+        return outcome
 
     def _check_joining(self, joining: Joining) -> None:
         """What the contracts will check, before it can spoil the run for the others."""

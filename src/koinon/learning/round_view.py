@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run as its picture shows it: who teaches, who has sent, how good the model is so far.
+"""A run as its page shows it: who teaches, who has sent, how good the model is so far, who gains by it.
 
 Who takes part and which rounds are over comes from the chain by the index; what happens inside a round, and
-the measurements, from what the run's leader tells on this machine (nothing elsewhere).
+the measurements, from what the run's leader tells on this machine (nothing elsewhere). A run without a chain
+is told by its folder alone.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import orjson
-
-from koinon.learning.progress import read_progress
+from koinon.learning.told import Score, Told, read_told
 
 State = Literal["waiting", "sent", "missing", "done"]
+Stage = Literal["joining", "teaching", "measuring", "measured", "published", "stopped", "elsewhere"]
+RUNNING: tuple[Stage, ...] = ("joining", "teaching", "measuring")
 
 
 class Index(Protocol):
@@ -27,7 +28,12 @@ class Index(Protocol):
 
 @dataclass(frozen=True)
 class OwnerView:
-    """An owner in a run. ``contribution`` is its part of what all were found to be worth, 0 to 1."""
+    """An owner in a run.
+
+    ``contribution`` is its part of what all were found to be worth, 0 to 1, ``share`` the same of all the
+    model's income in 1e-9; ``missed`` the rounds that went on without it; ``alone`` what the model it made
+    alone scores; None where it is not known.
+    """
 
     member: int
     address: str
@@ -35,14 +41,19 @@ class OwnerView:
     state: State
     rounds: int
     contribution: float | None
+    share: int | None = None
+    missed: tuple[int, ...] = ()
+    rows: int | None = None
+    alone: float | None = None
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run at one moment. ``number`` is the round under way, or the last one; ``work_id`` 0 until published.
+    """A run at one moment. ``run_id`` 0 without a chain; ``number`` is the round under way, or the last one;
+    ``work_id`` 0 until published.
 
     ``scores`` are (round, score) on the held-out rows, ``baseline`` what a guess, or a model made alone,
-    scores there.
+    scores there; ``together`` and ``gain`` (value, low, high) as reported at the end.
     """
 
     run_id: int
@@ -56,11 +67,37 @@ class RunView:
     baseline_name: Literal["chance", "alone", ""]
     work_id: int
     opened_at: int
+    stage: Stage = "elsewhere"
+    name: str = ""
+    expected: int = 0
+    intervals: tuple[tuple[float, float], ...] = ()
+    together: tuple[float, float, float] | None = None
+    gain: tuple[float, float, float] | None = None
+    held_out_rows: int = 0
+    left_s: float | None = None
+    here: bool = False
 
     @property
     def over(self) -> bool:
         """Whether the last round is recorded."""
         return bool(self.owners) and all(owner.state == "done" for owner in self.owners)
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on on this machine now."""
+        return self.stage in RUNNING
+
+    @property
+    def last(self) -> int:
+        """How many rounds are over."""
+        return self.number if self.over or self.number == 0 else self.number - 1
+
+    @property
+    def score(self) -> float | None:
+        """The newest measurement: what is reported at the end, or after the last round that was measured."""
+        if self.together is not None:
+            return self.together[0]
+        return self.scores[-1][1] if self.scores else None
 
 
 def runs(index: Index, before: int | None = None, limit: int = 25) -> list[int]:
@@ -78,13 +115,24 @@ def run_of_work(index: Index, work_id: int) -> int | None:
     return int(found[0]["run_id"]) if found else None
 
 
-def view(index: Index, run_id: int, folder: Path | None = None) -> RunView | None:
+def runs_with(index: Index, work_id: int, limit: int = 5) -> list[int]:
+    """The newest runs that a dataset taught in."""
+    found = index.rows(
+        "SELECT run_id FROM federation_owner_joined WHERE work_id = ? ORDER BY run_id DESC LIMIT ?",
+        (work_id, limit),
+    )
+    return [int(row["run_id"]) for row in found]
+
+
+def view(index: Index, run_id: int, folder: Path | None = None, told: Told | None = None) -> RunView | None:
     """A run for its picture; None when it was never opened.
 
     Parameters
     ----------
     folder : Path, optional
         Where its leader keeps its files on this machine.
+    told : Told, optional
+        What that folder tells, where the caller has read it already.
     """
     opened = index.rows(
         "SELECT o.opener, o.rounds, b.timestamp FROM federation_run_opened o"
@@ -101,72 +149,117 @@ def view(index: Index, run_id: int, folder: Path | None = None) -> RunView | Non
         "SELECT round, participants FROM federation_round_recorded WHERE run_id = ? ORDER BY round", (run_id,)
     )
     finished = index.rows("SELECT work_id FROM federation_run_finished WHERE run_id = ?", (run_id,))
-    told = [] if folder is None else read_progress(folder)
-    rounds = int(opened[0]["rounds"])
-    last = int(recorded[-1]["round"]) if recorded else 0
-    over = last >= rounds
-    number = last if over else (last + 1 if joined else 0)
-    sent = {str(event.get("owner")) for event in told if _is_update(event, number)}
-    contributions = {} if folder is None else _contributions(folder)
+    if told is None:
+        told = Told() if folder is None else read_told(folder)
+    members = [(int(row["member"]), str(row["owner"]), int(row["work_id"])) for row in joined]
+    took_part = {int(row["round"]): int(row["participants"]) for row in recorded}
+    return _view(
+        told,
+        members,
+        took_part,
+        run_id=run_id,
+        opener=str(opened[0]["opener"]),
+        rounds=int(opened[0]["rounds"]),
+        work_id=int(finished[0]["work_id"]) if finished else 0,
+        opened_at=int(opened[0]["timestamp"] or 0),
+    )
+
+
+def view_unrecorded(told: Told) -> RunView:
+    """A run without a chain, by its folder alone."""
+    return _view(told, [], {}, run_id=0, opener="", rounds=told.rounds, work_id=0, opened_at=told.began_at)
+
+
+def _view(
+    told: Told,
+    members: list[tuple[int, str, int]],
+    took_part: dict[int, int],
+    *,
+    run_id: int,
+    opener: str,
+    rounds: int,
+    work_id: int,
+    opened_at: int,
+) -> RunView:
+    recorded = bool(members)
+    if not recorded:  # not on chain yet, or never: in the order of their arrival
+        members = [(number, address, 0) for number, address in enumerate(told.joined)]
+    for number, missing in told.closed.items():
+        present = sum(1 << member for member, address, _ in members if address not in missing)
+        took_part.setdefault(number, present)
+    last = max(took_part, default=0)
+    over = 0 < rounds <= last
+    begun = recorded or bool(took_part)
+    number = last if over else (last + 1 if begun else 0)
+    total = sum(told.contributions.values())
     owners = []
-    for row in joined:
-        member, address = int(row["member"]), str(row["owner"])
-        took_part = sum(int(one["participants"]) >> member & 1 for one in recorded)
-        was_missing = bool(recorded) and not int(recorded[-1]["participants"]) >> member & 1
+    for member, address, dataset in members:
+        missed = tuple(one for one in sorted(took_part) if not took_part[one] >> member & 1)
+        taught = len(took_part) - len(missed)
         state: State = "waiting"
-        if over and took_part:
+        if over and taught:
             state = "done"
-        elif address in sent:
+        elif (address, number) in told.sent:
             state = "sent"
-        elif was_missing:
+        elif last and last in missed:
             state = "missing"
+        share, more = told.contributions.get(member), told.owners.get(member)
+        same = more is not None and more.address == address
         owners.append(
-            OwnerView(member, address, int(row["work_id"]), state, took_part, contributions.get(member))
+            OwnerView(
+                member,
+                address,
+                dataset,
+                state,
+                taught,
+                share / total if share is not None and total > 0 else None,
+                share=share,
+                missed=missed,
+                rows=more.rows if more is not None and same else None,
+                alone=more.alone if more is not None and same else None,
+            )
         )
     return RunView(
         run_id=run_id,
-        opener=str(opened[0]["opener"]),
+        opener=opener,
         number=number,
         rounds=rounds,
         owners=tuple(owners),
-        work_id=int(finished[0]["work_id"]) if finished else 0,
-        opened_at=int(opened[0]["timestamp"] or 0),
+        work_id=work_id,
+        opened_at=opened_at,
+        stage=_stage(told, work_id, over=over, begun=begun),
+        name=told.name,
+        expected=told.expected,
+        together=told.together,
+        gain=told.gain,
+        held_out_rows=told.held_out_rows,
+        left_s=told.left_s,
+        here=bool(told.began_at),
         **_measured(told),
     )
 
 
-def _is_update(event: Mapping[str, Any], number: int) -> bool:
-    return event["event"] == "update" and event.get("round") == number
+def _stage(told: Told, work_id: int, *, over: bool, begun: bool) -> Stage:
+    if work_id:
+        return "published"
+    if told.led:
+        return "measuring" if over else ("teaching" if begun else "joining")
+    if told.measured or (over and not told.began_at):
+        return "measured"
+    return "stopped" if told.stopped or told.began_at else "elsewhere"
 
 
-def _measured(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Scores by round and the baseline beside them, out of what was told."""
-    scores = [
-        (event["round"], float(event["score"]))
-        for event in told
-        if event["event"] == "score" and _number(event.get("score")) and isinstance(event.get("round"), int)
-    ]
-    found: dict[str, Any] = {"metric": "", "scores": tuple(scores), "baseline": None, "baseline_name": ""}
-    for event in told:
-        if event["event"] == "score" and _number(event.get("chance")):
-            found |= {"baseline": float(event["chance"]), "baseline_name": "chance"}
-            found["metric"] = str(event.get("metric", ""))
-    for event in told:
-        if event["event"] == "measured" and _number(event.get("alone")):
-            found |= {"baseline": float(event["alone"]), "baseline_name": "alone"}
+def _measured(told: Told) -> Mapping[str, Any]:
+    """Scores by round and the baseline beside them; an interval each, or none at all."""
+    scores: tuple[Score, ...] = told.scores
+    intervals = tuple(one.interval for one in scores if one.interval is not None)
+    found: dict[str, Any] = {
+        "metric": told.metric,
+        "scores": tuple((one.round, one.value) for one in scores),
+        "intervals": intervals if len(intervals) == len(scores) else (),
+        "baseline": told.chance,
+        "baseline_name": "" if told.chance is None else "chance",
+    }
+    if told.alone is not None:
+        found |= {"baseline": told.alone, "baseline_name": "alone"}
     return found
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _contributions(folder: Path) -> dict[int, float]:
-    """Member → part of the owners' income, once it is measured."""
-    try:
-        shares = orjson.loads((folder / "contributions.json").read_bytes())["shares"]
-        parts = {int(member): int(share) for member, share in shares.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-    total = sum(parts.values())
-    return {member: share / total for member, share in parts.items()} if total > 0 else {}

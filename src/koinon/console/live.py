@@ -56,12 +56,16 @@ class Live:
     async def respond(self, request: Request, after: str = "") -> Response:
         """``/events?after=<cursor>``: everything since then, and everything to come."""
         client = request.client.host if request.client else ""
-        if len(self._listeners) >= _ALL or self._from[client] >= _AN_ADDRESS:
+        if self.full(client):
             return status_problem(request, 429)
         start = request.headers.get("last-event-id") or after
         return StreamingResponse(
             self._stream(client, start), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
+
+    def full(self, client: str) -> bool:
+        """Whether this address, or everybody together, listens on as many connections as there may be."""
+        return len(self._listeners) >= _ALL or self._from[client] >= _AN_ADDRESS
 
     async def _stream(self, client: str, after: str) -> AsyncIterator[bytes]:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)

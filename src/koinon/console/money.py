@@ -15,10 +15,12 @@ from koinon.errors import KeyFault, KoinonError
 from koinon.services.counter import open_counter
 from koinon.services.transport import Http
 from koinon.web import Action, Fields, Outcome, Review, Router, Say, Visitor, gettext, node, render, visitor
+from koinon.web.pictures import draw_river
 from koinon.works.changes import coin_unit, money
 from koinon.works.exits import channel_fields
 from koinon.works.hall import Hall
 from koinon.works.pages import hall
+from koinon.works.pictured import account_river
 from koinon.works.purse import OpenChannel
 from koinon.works.vouchers import ChannelConfig
 
@@ -79,12 +81,17 @@ def money_page(request: Request) -> Response:
     purse = here.purses.of(who.address, works)
     gathering = here.purses.gather(who.address, works)
     now = ground.chain.timestamp()
+    tills = {till: here.family.work_of(till) for till in purse.by_till}
+    known = {part.work_id for part in purse.parts} | {each for each in tills.values() if each is not None}
+    names = here.directory.names(sorted(known))
+    unit = request.app.state.contribute.coin
     return render(
         request,
         "money.html",
         purse=purse,
         gathering=gathering,
-        names=here.directory.names([part.work_id for part in purse.parts]),
+        picture=draw_river(account_river(purse, tills.get, names, unit)) if known else None,
+        names=names,
         balance=int(ground.chain.coin.call("balanceOf", who.address)),
         paying=[_line(here, channel, now) for channel in here.purses.channels(who.address)],
         owed=vouchers_owed(ground) if who.kind == "operator" else None,

@@ -10,6 +10,7 @@ from koinon.web.formatting import Unit
 from koinon.web.language import gettext as _
 from koinon.web.language import url
 from koinon.web.pictures import Place, River, Stream
+from koinon.works.purse import Purse
 from koinon.works.shares import OWNER
 from koinon.works.way import Way
 
@@ -75,3 +76,30 @@ def _work_label(work_id: int, names: Mapping[int, str]) -> str:
 
 def _short(account: str) -> str:
     return f"{account[:6]}…{account[-4:]}"
+
+
+def account_river(
+    purse: Purse, work_of: Callable[[str], int | None], names: Mapping[int, str], unit: Unit
+) -> River:
+    """One account's money as a river: from the Works that pay it to what it received and what waits for it.
+
+    ``work_of`` says whose till an address is; ``names`` of Works where they are known.
+    """
+    amounts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for till, received in purse.by_till.items():
+        amounts[work_of(till) or 0][0] += received
+    for part in purse.parts:
+        amounts[part.work_id][1] += part.withdrawable
+    places = {
+        "you": Place("you", _("You"), "till", url("/money")),
+        "account": Place("account", _("Your account"), "account", url(f"/chain/address/{purse.account}")),
+    }
+    streams = []
+    for work_id, (received, waits) in sorted(amounts.items()):
+        if received or waits:
+            key = f"work-{work_id}"
+            places[key] = Place(key, _work_label(work_id, names), "payer", url(f"/works/{work_id}"))
+            streams.append(Stream(key, "you", received, waits))
+    if purse.received:
+        streams.append(Stream("you", "account", purse.received))
+    return River(_("You"), "you", places, tuple(streams), unit)

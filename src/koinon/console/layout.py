@@ -11,8 +11,9 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from koinon.console.files import Files
-from koinon.web import SECTIONS, NavEntry, Unit
+from koinon.web import NavEntry, Unit
 from koinon.web.language import PREFIXES
+from koinon.web.pages import SECTIONS
 
 THEMES: Final = ("system", "light", "dark")
 THEME_COOKIE: Final = "theme"

@@ -134,7 +134,7 @@ from koinon.web.formatting import (
     transaction,
 )
 from koinon.web.language import gettext, marked, ngettext, speaking, url
-from koinon.web.pages import SECTIONS, Beside, Link, NavEntry, Pages, Router, paginate
+from koinon.web.pages import Beside, Link, NavEntry, Pages, Router, paginate
 from koinon.web.problems import problem, status_problem, wants_json
 from koinon.web.templates import make_environment, render
 from koinon.web.visitor import Visitor, language_of, node, visitor

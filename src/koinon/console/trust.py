@@ -12,6 +12,7 @@ from starlette.responses import Response
 from koinon.chain import rights
 from koinon.chain.canonical import CANONICAL, FOREIGN
 from koinon.chain.deploy import COMMITTEE, PHASE_S, RECIPE, TEST_PHASE_S
+from koinon.chain.joining import own_contracts
 from koinon.chain.rights import Rights
 from koinon.web import Router, node, render
 from koinon.web import marked as _
@@ -126,7 +127,7 @@ def trust(request: Request) -> Response:
 def _contracts(ground: Any) -> list[ContractTrust]:
     network = ground.chain.network
     named = {**network.contracts, **network.canonical}
-    found = rights.read(ground.chain.rpc, named)
+    found = rights.read(ground.chain.rpc, named, own_contracts(network))
     return [
         ContractTrust(name, address, _whose(name, network), found[name], network.code_hashes.get(name, ""))
         for name, address in named.items()

@@ -10,8 +10,11 @@ No page loads anything from elsewhere, so the copies are part of Koinon; ``packa
 from __future__ import annotations
 
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Final
+
+from fontTools import subset
 
 ROOT: Final = Path(__file__).parent.parent
 MODULES: Final = ROOT / "node_modules"
@@ -33,6 +36,9 @@ FILES: Final = {
 }
 """Copy → where it comes from. Fonts hold the Latin letters only; others fall to the system's."""
 
+MONOSPACE: Final = "fonts/jetbrains-mono.woff2"
+"""The font of addresses, hashes and commands: these are ASCII, so that is all of it that pages load."""
+
 LICENCES: Final = {
     "htmx-0BSD.txt": "htmx.org/LICENSE",
     "uplot-MIT.txt": "uplot/LICENSE",
@@ -44,6 +50,7 @@ LICENCES: Final = {
 
 def main(arguments: list[str]) -> int:
     wanted = {VENDOR / name: content(MODULES / source) for name, source in FILES.items()}
+    wanted[VENDOR / MONOSPACE] = ascii_part(wanted[VENDOR / MONOSPACE])
     wanted |= {LICENSES / name: (MODULES / source).read_bytes() for name, source in LICENCES.items()}
     if arguments == ["--check"]:
         faults = [
@@ -67,6 +74,18 @@ def content(path: Path) -> bytes:
     lines = [line for line in body.splitlines() if not line.startswith(b"//# sourceMappingURL=")]
     notice = f"/* Taken from the npm package {package(path)}; its licence is in LICENSES. */".encode()
     return b"\n".join([notice, *lines]) + b"\n"
+
+
+def ascii_part(font: bytes) -> bytes:
+    """A WOFF2 font with the signs of ASCII and the ellipsis, and without ligatures."""
+    options = subset.Options(flavor="woff2", layout_features=[], recalc_timestamp=False)
+    loaded = subset.load_font(BytesIO(font), options)
+    chooser = subset.Subsetter(options)
+    chooser.populate(unicodes=[*range(0x20, 0x7F), 0x2026, 0x22EF])
+    chooser.subset(loaded)
+    smaller = BytesIO()
+    subset.save_font(loaded, smaller, options)
+    return smaller.getvalue()
 
 
 def package(path: Path) -> str:

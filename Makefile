@@ -18,7 +18,6 @@ setup-dev: ## the same, and what tests and benchmarks need
 run: setup ## set up, start a node, take the tour, print its ledger and the page to open
 	@$(BIN)/koinon up --detach
 	@$(BIN)/koinon tour
-	@$(BIN)/koinon up --detach
 
 stop: ## stop the node that `make run` left running
 	@$(BIN)/koinon down

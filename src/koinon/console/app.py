@@ -33,6 +33,7 @@ PARTS: Final = (
     "koinon.console.money",
     "koinon.console.me",
     "koinon.console.decide",
+    "koinon.console.tour",
     "koinon.console.home",
 )
 """The console's own pages, each a module with ``router``."""
@@ -72,6 +73,7 @@ def create_app(node: Any, *, hosts: Iterable[str] = (), limits: Limits | None = 
     app.state.live = live
     app.state.files = files
     app.state.actions = _actions(routers)
+    app.state.beside = [router.beside for router in routers if router.beside is not None]
     app.state.templates = make_environment(
         [_HOUSE / "console" / "templates"],
         {room: _HOUSE / room / "templates" for room in ("console", *ROOMS)},

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,14 @@ class Services:
         self._gateway_key = gateway_key or key
         self._works = Works(chain, store, key)
         self._registry = Registry(data_dir)
-        self._decimals: int = chain.coin.call("decimals")
-        self._symbol: str = chain.coin.call("symbol")
+
+    @cached_property
+    def _decimals(self) -> int:
+        return int(self.chain.coin.call("decimals"))
+
+    @cached_property
+    def _symbol(self) -> str:
+        return str(self.chain.coin.call("symbol"))
 
     def publish(
         self,
@@ -236,8 +243,10 @@ class Services:
         name: str,
         description: str,
         card: Card | None = None,
+        example: Mapping[str, float] | None = None,
     ) -> Listing:
-        """Sell a Work that exists already, by a model file (see `models`).
+        """Sell a Work that exists already, by a model file (see `models`); ``example`` are inputs for buyers
+        to start from.
 
         Raises BadInput when the file is no such model, NotFound when there is no such Work.
         """
@@ -254,7 +263,7 @@ class Services:
                 kind="model",
                 target=str(model_file.resolve()),
                 card=card_evidence(card),
-                example={"features": dict.fromkeys(model.features, 0)},
+                example={"features": dict(example or dict.fromkeys(model.features, 0))},
             )
         )
 
@@ -265,6 +274,10 @@ class Services:
     def listings(self) -> list[Listing]:
         """Everything that is sold here."""
         return [self._listing(service) for service in self._registry.all().values()]
+
+    def sells(self, work_id: int) -> bool:
+        """Whether a Work is sold here."""
+        return work_id in self._registry.all()
 
     def settle(self) -> dict[str, Any]:
         """Bring all vouchers on chain and the money into the tills; what was claimed and settled.

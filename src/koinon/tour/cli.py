@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from koinon.errors import SetupError
 from koinon.resume import TOUR_UNDERWAY
 from koinon.terminal import Session, json_option
 from koinon.tour.job import Job
+from koinon.up import record
 
 
 @click.command()
@@ -36,6 +38,11 @@ def command(session: Session, calls: int, price: str, seed: int) -> None:
         (folder / TOUR_UNDERWAY).unlink()
     terminal.result(ledger.to_json(), ledger.show)
     ledger.check()
+    there = record.running(session.settings.home)
+    if there is None:
+        terminal.say("Now you: start the pages with [bold]koinon up[/bold] and open /tour there.")
+    else:
+        terminal.say(f"Now you: open [bold]{escape(there.console)}/tour[/bold] and ask the model yourself.")
 
 
 @contextmanager

@@ -6,12 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from koinon.console.story import Applicant, Story
 from koinon.learning.api import Learning, Pooled, model_card
 from koinon.learning.datasets import load_credit
 from koinon.learning.outcome import Outcome
@@ -20,10 +21,12 @@ from koinon.learning.splits import Split, split_credit
 from koinon.learning.tables import Table
 from koinon.node import Node
 from koinon.services.api import Services
+from koinon.services.counter import open_counter
 from koinon.terminal import Terminal
 from koinon.tour.ledger import Figure, Ledger, Money, Row
 from koinon.tour.parties import Party, Process
 from koinon.works.api import Published
+from koinon.works.registration import Service
 from koinon.works.shares import OWNER, WHOLE
 
 LENDERS: Final = ("Harbour Bank", "Meadow Credit", "Station Finance", "Temple Street", "Island Union")
@@ -31,6 +34,9 @@ ASKED: Final = 200
 """How many different applicants the buyer asks about, again and again."""
 PARALLEL: Final = 8
 """The buyer's calls in flight."""
+SHOWN: Final = (0.1, 0.7, 0.97)
+"""Whom a visitor is offered to ask about: applicants this far up in the model's ranking, by fraction."""
+DESCRIPTION: Final = "Probability that a card holder defaults next month."
 
 
 @dataclass(frozen=True)
@@ -64,25 +70,35 @@ class Job:
         self._node, self._terminal, self._folder = node, terminal, folder
         self._calls, self._price, self._seed = calls, price, seed
         self.stages: dict[str, float] = {}
+        self._story = Story(int(time.time()))
 
     def run(self) -> Ledger:
         """Everything, from the lenders' tables to the last unit withdrawn."""
         with self._stage("parties"):
             split = split_credit(load_credit(), self._seed)
+            self._tell()
             cast = self._gather()
+            parties = (cast.opener, cast.gateway, cast.buyer, *cast.lenders)
+            self._tell(parties={party.address: party.name for party in parties})
         learning = Learning(self._folder, cast.opener.key, chain=self._node.chain, store=self._node.store)
         with self._stage("learn"):
             outcome = self._learn(learning, split)
         with self._stage("compare"):
             pooled = learning.pooled(outcome, split)
         with self._stage("publish"):
+            counter = open_counter(self._node)
             published = learning.publish(
-                outcome, description="Will this card holder default next month? Taught by five lenders."
+                outcome,
+                description="Will this card holder default next month? Taught by five lenders.",
+                services=(Service("x402", f"{counter.running() or counter.url}/services"),),
             )
+            self._tell(work_id=published.work_id)
         before = {party.address: self._coins(party.address) for party in (cast.opener, *cast.lenders)}
         self._sell(outcome, published, cast, split.held_out)
         with self._stage("collect"):
             self._collect(outcome, published, cast)
+        with self._stage("offer"):
+            self._offer(counter, outcome, published, split.held_out)
         withdrawn = {address: self._coins(address) - coins for address, coins in before.items()}
         return self._read_back(outcome, pooled, published, cast, withdrawn)
 
@@ -107,7 +123,9 @@ class Job:
         with self._terminal.progress("Five lenders teach one model", recipe.rounds) as advance:
 
             def progress(event: dict[str, Any]) -> None:
-                if event["event"] == "round":
+                if event["event"] == "opened":
+                    self._tell(run_id=event["run"])
+                elif event["event"] == "round":
                     advance(1)
 
             return learning.run(
@@ -118,7 +136,7 @@ class Job:
         """Serve the model, have the buyer pay for every call, and settle into the model's till."""
         gateway, opener = cast.gateway, cast.opener
         gateway_home = gateway.home / "gateway"
-        model_file = opener.home / f"model-{published.work_id}.npz"
+        model_file = self._model_file(published)
         outcome.model.save(model_file)
         services = Services(
             self._node.chain, self._node.store, gateway_home, opener.key, gateway_key=gateway.key
@@ -128,7 +146,7 @@ class Job:
             model_file,
             self._price,
             name=outcome.model.recipe.name,
-            description="Probability that a card holder defaults next month.",
+            description=DESCRIPTION,
             card=model_card(outcome),
         )
         budget = listing.price * self._calls
@@ -186,6 +204,29 @@ class Job:
             ]
             for collecting in started:
                 collecting.result()
+
+    def _offer(self, counter: Services, outcome: Outcome, published: Published, held_out: Table) -> None:
+        """Sell it on at the node's own gateway, so that whoever reads the tour's page can ask it too."""
+        order = outcome.model.predict(held_out.features).argsort(kind="stable")
+        columns = outcome.model.recipe.columns
+        shown = [int(order[int(part * len(order))]) for part in SHOWN]
+        applicants = tuple(
+            Applicant(
+                dict(zip(columns, (float(value) for value in held_out.features[row]), strict=True)),
+                bool(held_out.labels[row]),
+            )
+            for row in shown
+        )
+        counter.offer_model(
+            published.work_id,
+            self._model_file(published),
+            self._price,
+            name=outcome.model.recipe.name,
+            description=DESCRIPTION,
+            card=model_card(outcome),
+            example=applicants[0].features,
+        )
+        self._tell(applicants=applicants, over=True)
 
     def _collector(self, party: Party, work_id: int) -> Process:
         return party.start("koinon", "works", "collect", str(work_id), "--json", rpc_url=self._rpc_url)
@@ -268,6 +309,14 @@ class Job:
         )
 
     # ------------------------------------------------------------ small things
+
+    def _tell(self, **more: Any) -> None:
+        """Say on the tour's page how far it is."""
+        self._story = replace(self._story, **more)
+        self._story.save(self._node.settings.home)
+
+    def _model_file(self, published: Published) -> Path:
+        return self._folder / "opener" / f"model-{published.work_id}.npz"
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -42,6 +42,18 @@ class NavEntry:
     order: int = 100
 
 
+@dataclass(frozen=True)
+class Link:
+    """Where another domain tells more of a Work: a path without its language, and what stands there."""
+
+    path: str
+    words: str
+
+
+Beside = Callable[[Request, int], Sequence[Link]]
+"""What a domain has to say of a Work, by its id: links on the Work's own page."""
+
+
 class Router(APIRouter):
     """The pages of one domain.
 
@@ -53,13 +65,22 @@ class Router(APIRouter):
         What the rail shows of it.
     actions : sequence of Action
         What visitors can change here.
+    beside : Beside, optional
+        Its links on the page of a Work.
     """
 
-    def __init__(self, room: str, nav: Sequence[NavEntry] = (), actions: Sequence[Action] = ()) -> None:
+    def __init__(
+        self,
+        room: str,
+        nav: Sequence[NavEntry] = (),
+        actions: Sequence[Action] = (),
+        beside: Beside | None = None,
+    ) -> None:
         super().__init__(default_response_class=HTMLResponse, include_in_schema=False)
         self.room = room
         self.nav = tuple(nav)
         self.actions = tuple(actions)
+        self.beside = beside
 
     def page(self, path: str) -> Callable[[Endpoint], Endpoint]:
         """A page that is looked at: GET. Write a plain function; it runs in a thread of its own."""

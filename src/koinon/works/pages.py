@@ -3,27 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import orjson
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.errors import KoinonError
-from koinon.web import NavEntry, Router, Unit, amount_text, gettext, node, render, review, visitor
+from koinon.web import NavEntry, Router, Unit, amount_text, gettext, node, render, review, url, visitor
 from koinon.web import marked as _
-from koinon.web.pictures import draw_river
+from koinon.web.pictures import Relative, draw_lineage, draw_river, draw_shares
 from koinon.works.catalogue import URI_SCHEME
 from koinon.works.changes import ACTIONS, LONGEST_REASON, USES
 from koinon.works.exits import EXITS
 from koinon.works.hall import Hall
 from koinon.works.pictured import river
 from koinon.works.portrait import Portrait, portrait
+from koinon.works.portrait import Relative as Kin
 from koinon.works.publishing import KINDS as PUBLISHED_KINDS
 from koinon.works.publishing import PUBLISH, keep_upload
+from koinon.works.shares import OWNER
 from koinon.works.terms import Consent
 
 PAGE: Final = 24
@@ -87,9 +90,12 @@ def work(request: Request, work_id: int) -> Response:
     head = hall(request).index.head()
     now = head.timestamp if head is not None else 0
     first = min((payment.timestamp for payment in hall(request).book.of(work_id).payments), default=now)
-    named = request.app.state.contribute.name_of
+    known, me = request.app.state.contribute.name_of, visitor(request)
+
+    def named(account: str) -> str | None:
+        return gettext("you") if account == me.address else known(account)
+
     picture = draw_river(river(found.way, found.names, unit, named, fresh_since=now - FRESH_S))
-    me = visitor(request)
     mine = hall(request).ways.gather([work_id], me.address) if me.address else None
     return render(
         request,
@@ -98,6 +104,9 @@ def work(request: Request, work_id: int) -> Response:
         income=income,
         picture=picture,
         headline=_headline(found, unit),
+        lineage=_lineage(found),
+        bar=_bar(found, named),
+        beside=[link for ask in request.app.state.beside for link in ask(request, work_id)],
         shares=found.way.sharing[work_id],
         flows=[flow for flow in found.way.flows if flow.source == work_id],
         uses=USES,
@@ -185,6 +194,45 @@ def _headline(found: Portrait, unit: Unit) -> str:
             earned=earned,
         )
     return gettext("%(name)s has earned %(earned)s so far", name=name, earned=earned)
+
+
+def _lineage(found: Portrait) -> Markup | None:
+    """The family tree, where there is a family."""
+    if not found.parents and not found.children:
+        return None
+    kind = found.entry.kind
+    name = found.entry.name or gettext("Work %(id)s", id=found.entry.work_id)
+    return draw_lineage(name, kind, _relatives(found.parents), _relatives(found.children))
+
+
+def _relatives(works: Sequence[Kin]) -> list[Relative]:
+    return [
+        Relative(
+            each.name or gettext("Work %(id)s", id=each.work_id),
+            "",
+            each.share,
+            url(f"/works/{each.work_id}"),
+        )
+        for each in works
+    ]
+
+
+def _bar(found: Portrait, named: Callable[[str], str | None]) -> Markup | None:
+    """Who shares, as one bar; none where one payee has all, or nothing is known."""
+    work_id = found.entry.work_id
+    flows = [flow for flow in found.way.flows if flow.source == work_id]
+    if len(flows) < 2:
+        return None
+    parts = []
+    for flow in flows:
+        if flow.parent is not None:
+            name = found.names.get(flow.parent) or gettext("Work %(id)s", id=flow.parent)
+        elif flow.payee == OWNER:
+            name = gettext("its owner")
+        else:
+            name = named(flow.payee) or f"{flow.payee[:6]}…{flow.payee[-4:]}"
+        parts.append((name, flow.share))
+    return draw_shares(parts)
 
 
 def _coin(request: Request) -> Unit:

@@ -20,6 +20,7 @@ from koinon.web.pictures import Relative, draw_lineage, draw_river, draw_shares
 from koinon.works.catalogue import URI_SCHEME
 from koinon.works.changes import ACTIONS, LONGEST_REASON, USES
 from koinon.works.exits import EXITS
+from koinon.works.forms import acting
 from koinon.works.hall import Hall
 from koinon.works.pictured import river
 from koinon.works.portrait import Portrait, portrait
@@ -95,7 +96,7 @@ def work(request: Request, work_id: int) -> Response:
     def named(account: str) -> str | None:
         return gettext("you") if account == me.address else known(account)
 
-    picture = draw_river(river(found.way, found.names, unit, named, fresh_since=now - FRESH_S))
+    picture = draw_river(river(found.way, found.names, unit, named, fresh_since=int(time.time()) - FRESH_S))
     mine = hall(request).ways.gather([work_id], me.address) if me.address else None
     return render(
         request,
@@ -145,6 +146,7 @@ async def publish_work(request: Request) -> Response:
     fields = {name: value for name, value in fields.items() if not name.startswith("file_")}
     upload = form.get("file")
     if isinstance(upload, UploadFile) and upload.filename:
+        acting(visitor(request))
         content = await upload.read()
         kept = await run_in_threadpool(
             keep_upload, node(request), upload.filename, upload.content_type or "", content
@@ -242,7 +244,7 @@ def _coin(request: Request) -> Unit:
 
 def _moment(request: Request) -> int | None:
     text = request.query_params.get("until", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 13 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def _texts(here: Hall, found: Portrait) -> dict[str, str]:

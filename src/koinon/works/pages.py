@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -86,6 +87,7 @@ def explore_kind(request: Request, kind: str) -> Response:
 @router.page("/works/{work_id}")
 def work(request: Request, work_id: int) -> Response:
     """One Work, its money at a moment or now."""
+    hall(request).directory.refresh()  # its relatives are named as soon as they are published
     found = portrait(hall(request), work_id, _moment(request))
     income, unit = found.way.income, _coin(request)
     head = hall(request).index.head()

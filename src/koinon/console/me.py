@@ -20,7 +20,7 @@ from koinon.backup.archive import Secret
 from koinon.errors import BadInput, KeyFault
 from koinon.web import NavEntry, Router, gettext, node, render, visitor
 from koinon.web import marked as _
-from koinon.works.changes import USES
+from koinon.works.forms import USES
 from koinon.works.pages import hall
 from koinon.works.standing import REVOKE, held, lent, sold
 

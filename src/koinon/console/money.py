@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from koinon.chain.account import Account
 from koinon.errors import KeyFault, KoinonError
-from koinon.services.counter import open_counter
+from koinon.services.counter import open_counter, open_shelf
 from koinon.services.transport import Http
 from koinon.web import Action, Fields, Outcome, Review, Router, Say, Visitor, gettext, node, render, visitor
 from koinon.web.pictures import draw_river
-from koinon.works.changes import coin_unit, money
+from koinon.works.forms import coin_unit, money
 from koinon.works.exits import channel_fields
 from koinon.works.hall import Hall
 from koinon.works.pages import hall
@@ -102,7 +102,7 @@ def money_page(request: Request) -> Response:
 def vouchers_owed(ground: Any) -> int | None:
     """What buyers signed to this node's gateway and is not claimed yet; None where no gateway runs."""
     try:
-        running = open_counter(ground).running()
+        running = open_shelf(ground).running()
     except KoinonError:
         return None
     if running is None:

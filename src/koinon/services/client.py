@@ -129,6 +129,10 @@ class Buyer:
     timeout_s : float
         For one attempt.
     tls : ssl.SSLContext, optional
+    http : Http, optional
+        Asks in the buyer's name, and is closed with it; with ``timeout_s`` and ``tls`` by default.
+    highest_price : int, optional
+        Most that one call may cost; by default what the spending limit leaves.
     """
 
     def __init__(
@@ -141,14 +145,17 @@ class Buyer:
         attempts: int = ATTEMPTS,
         timeout_s: float = 60.0,
         tls: ssl.SSLContext | None = None,
+        http: Http | None = None,
+        highest_price: int | None = None,
     ) -> None:
         self.key = key
         self._chain = chain
         self._on_chain = OnChain(chain, key)
         self._digests = self._on_chain.channels.digests
-        self._http = Http(timeout_s, tls)
+        self._http = http or Http(timeout_s, tls)
         self._spending = _Spending(spending_limit)
         self._deposit = deposit
+        self._highest_price = highest_price
         self._attempts = attempts
         self._channels: dict[str, _Channel] = {}
         self._lock = threading.Lock()
@@ -266,7 +273,7 @@ class Buyer:
         response = self._send(url, orjson.dumps(arguments), _payment(accepted, payload))
         if response.status != 200:
             raise _fault(response)
-        document = _json(response)
+        document = _answered(response)
         settled = decode(response.headers.get("payment-response", "").encode())
         return Answer(document["result"], document["evidence"], price, str(settled.get("transaction", "")))
 
@@ -334,6 +341,12 @@ class Buyer:
                 code="payment.network",
             )
         self._check_till(url, accepted["payTo"])
+        if self._highest_price is not None and int(accepted["amount"]) > self._highest_price:
+            raise PaymentError(
+                f"A call costs {accepted['amount']} units, more than the {self._highest_price} agreed to.",
+                hint="Agree to the new price if that is what you want.",
+                code="payment.spending_limit",
+            )
         return accepted
 
     def _check_till(self, url: str, pay_to: str) -> None:
@@ -433,7 +446,7 @@ class Buyer:
 
     def _answer(self, channel: _Channel, response: Response) -> Answer:
         settled = decode(response.headers.get("payment-response", "").encode())
-        document = _json(response)
+        document = _answered(response)
         report: dict[str, Any] = settled.get("extra", {})
         charged = int(report.get("chargedAmount", "0"))
         with channel.lock:
@@ -484,6 +497,14 @@ def _json(response: Response) -> Any:
         return orjson.loads(response.body)
     except ValueError:
         raise PeerError("The service's answer is not JSON.", code="service.bad_answer") from None
+
+
+def _answered(response: Response) -> dict[str, Any]:
+    """The document of a paid answer: ``result`` and ``evidence``."""
+    document = _json(response)
+    if not isinstance(document, dict) or not {"result", "evidence"} <= document.keys():
+        raise PeerError("The service's answer is not what a gateway says.", code="service.bad_answer")
+    return document
 
 
 def _reason(response: Response) -> str:

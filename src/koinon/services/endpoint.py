@@ -26,10 +26,14 @@ _HEADERS: Final = {"content-type": "application/json", "accept": "application/js
 
 def check_address(url: str) -> str:
     """The endpoint's address; `BadInput` unless it is http or https, without credentials or fragment."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, an IPv6 address without its end
+        usable = False
+    if not usable or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         raise BadInput(
-            f"{url!r} is not the address of an endpoint.",
+            f"{url[:200]!r} is not the address of an endpoint.",
             hint="Give an http:// or https:// URL that takes JSON by POST.",
             code="service.endpoint",
         )
@@ -70,7 +74,7 @@ class Endpoint:
     ) -> None:
         self._url = check_address(url)
         self._timeout_s = timeout_s
-        self._http = Http(timeout_s)
+        self._http = Http(timeout_s, whole_s=timeout_s, answer_limit=ANSWER_LIMIT)
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="endpoint")
         self.signature = Signature(name, description, _schema(example), {})
 
@@ -87,7 +91,7 @@ class Endpoint:
                 hint="Try again later; nothing was charged.",
                 code="service.timeout",
             ) from None
-        if response.status != 200 or len(response.body) > ANSWER_LIMIT:
+        if response.status != 200:
             raise PeerError(
                 f"The endpoint behind this service answered with HTTP status {response.status}.",
                 hint="Nothing was charged; check the input, or tell the service's owner.",

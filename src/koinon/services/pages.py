@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+import shlex
+from typing import Final
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -14,26 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.errors import KoinonError
-from koinon.services.counter import open_counter
-from koinon.services.selling import PUBLISH, keep_source
-from koinon.services.shopping import CALL, address_of, describe
+from koinon.services.counter import open_shelf
+from koinon.services.description import describe
+from koinon.services.purchase import new_number
+from koinon.services.reach import asking, place_of
+from koinon.services.selling import PUBLISH, keep_source, must_operate
+from koinon.services.shopping import CALL
 from koinon.web import NavEntry, Router, node, render, review, visitor
 from koinon.web import marked as _
-
-SCALARS: Final = {"number": "decimal", "integer": "numeric", "string": "text", "boolean": "text"}
-MOST_INPUTS: Final = 40
-
-
-@dataclass(frozen=True)
-class Input:
-    """One input of a service as a form field. ``kind`` its JSON type; ``example`` as text."""
-
-    name: str
-    kind: str
-    example: str
-    inputmode: str
-    required: bool
-
 
 router: Final = Router(
     "services",
@@ -48,7 +35,7 @@ router: Final = Router(
 @router.page("/services")
 def sold_here(request: Request) -> Response:
     """What this node's gateway sells."""
-    services = open_counter(node(request))
+    services = open_shelf(node(request))
     return render(
         request,
         "services/sold.html",
@@ -74,6 +61,7 @@ async def publish(request: Request) -> Response:
     fields.pop("source", None)
     upload = form.get("file")
     if isinstance(upload, UploadFile) and upload.filename:
+        must_operate(visitor(request))
         content = await upload.read()
         fields["source"] = await run_in_threadpool(
             keep_source, node(request), visitor(request), upload.filename, content
@@ -85,39 +73,21 @@ async def publish(request: Request) -> Response:
 def call_form(request: Request, work_id: int) -> Response:
     """A form for the service's inputs; its price; how it is paid."""
     ground = node(request)
-    where = address_of(ground, work_id)
+    place = place_of(ground, work_id)
     try:
-        found = describe(where)
+        found = describe(asking(ground, place, operator=visitor(request).kind == "operator"), place.url)
     except KoinonError as fault:
         return render(
             request, "services/away.html", work_id=work_id, fault=fault, status=503, section="explore"
         )
-    schema, example = found["schema"]["input"], found.get("example") or {}
-    inputs = _inputs(schema, example)
+    example = orjson.dumps(found.example).decode()
     return render(
         request,
         "services/call.html",
         work_id=work_id,
         service=found,
-        price=int(found["price"]["amount"]),
-        inputs=inputs,
-        json=orjson.dumps(example, option=orjson.OPT_INDENT_2).decode(),
-        command=f"koinon call {where} '{orjson.dumps(example).decode()}'",
+        number=new_number(),
+        json=orjson.dumps(found.example, option=orjson.OPT_INDENT_2).decode(),
+        command=f"koinon call {shlex.quote(place.url)} {shlex.quote(example)}",
         section="explore",
     )
-
-
-def _inputs(schema: Mapping[str, Any], example: Mapping[str, Any]) -> list[Input] | None:
-    """A field for each input where all are plain; None where JSON has to be typed."""
-    properties = schema.get("properties", {})
-    if not properties or len(properties) > MOST_INPUTS or schema.get("additionalProperties") is True:
-        return None
-    inputs = []
-    for name, entry in properties.items():
-        kind = entry.get("type")
-        if kind not in SCALARS:
-            return None
-        shown = example.get(name, "")
-        text = shown if isinstance(shown, str) else orjson.dumps(shown).decode()
-        inputs.append(Input(name, kind, text, SCALARS[kind], name in schema.get("required", ())))
-    return inputs

@@ -18,6 +18,7 @@ from koinon.chain.handle import Chain
 from koinon.errors import BadInput, KoinonError, PaymentError, PeerError
 from koinon.services.client import Answer, Buyer
 from koinon.services.onchain import OnChain
+from koinon.services.transport import Http
 
 NUMBER_BYTES: Final = 32
 
@@ -65,7 +66,14 @@ def quote(chain: Chain, account: str, url: str) -> Quote:
 
 
 def buy_call(
-    chain: Chain, account: Account, url: str, arguments: dict[str, Any], *, number: str, most: int
+    chain: Chain,
+    account: Account,
+    url: str,
+    arguments: dict[str, Any],
+    *,
+    number: str,
+    most: int,
+    http: Http | None = None,
 ) -> Answer:
     """Buy one call with one signature; no channel, and no ETH of the buyer's.
 
@@ -81,6 +89,8 @@ def buy_call(
         The purchase's (see `new_number`); the same again to try the same purchase again.
     most : int
         What the buyer has agreed to, in the coin's smallest unit; a higher price is refused.
+    http : Http, optional
+        As in `Buyer`.
 
     Raises
     ------
@@ -93,7 +103,7 @@ def buy_call(
     """
     nonce = _nonce(number)
     on_chain = OnChain(chain, account)
-    with Buyer(chain, account, spending_limit=most) as buyer:
+    with Buyer(chain, account, spending_limit=most, http=http) as buyer:
         price = int(buyer.describe(url)["price"]["amount"])
         paid_before = on_chain.authorization_used(account.address, nonce)
         if not paid_before and on_chain.balance(account.address) < price:
@@ -121,7 +131,15 @@ def buy_call(
 
 
 def call_by_channel(
-    chain: Chain, account: Account, url: str, arguments: dict[str, Any], *, deposit: int, most: int
+    chain: Chain,
+    account: Account,
+    url: str,
+    arguments: dict[str, Any],
+    *,
+    deposit: int,
+    most: int,
+    price: int | None = None,
+    http: Http | None = None,
 ) -> Answer:
     """Make a call through a channel, opening or filling it where it holds too little.
 
@@ -130,11 +148,12 @@ def call_by_channel(
     the channel so far, and a newer one replaces it: a call that is tried again never adds to it twice.
 
     ``deposit`` in the coin's smallest unit is what the channel is filled with at a time, ``most`` what may be
-    signed away in vouchers; `Buyer.refund` takes back what is left. Errors as in `Buyer.call`.
+    signed away in vouchers, ``price`` what one call may cost; `Buyer.refund` takes back what is left. Errors
+    as in `Buyer.call`.
     """
     if deposit <= 0:
         raise BadInput("A deposit is more than nothing.", hint="Give an amount.", code="payment.deposit")
-    with Buyer(chain, account, spending_limit=most, deposit=deposit) as buyer:
+    with Buyer(chain, account, spending_limit=most, deposit=deposit, highest_price=price, http=http) as buyer:
         return buyer.call(url, arguments)
 
 

@@ -19,7 +19,7 @@ from koinon.chain.keys import write_private
 from koinon.errors import BadInput, KeyFault
 from koinon.services import models
 from koinon.services.api import Listing
-from koinon.services.counter import open_counter
+from koinon.services.counter import open_shelf
 from koinon.services.endpoint import check_address
 from koinon.services.prices import to_units
 from koinon.web import Action, Fields, Outcome, Review, Say, Visitor, gettext
@@ -69,8 +69,12 @@ def _read(ground: Any, fields: Fields) -> tuple[str, int, dict[str, Fraction]]:
 
 def _source(ground: Any, fields: Fields, suffix: str) -> Path:
     folder = (Path(ground.settings.home) / SOURCES).resolve()
-    path = Path(fields.get("source", "")).resolve()
-    if path.suffix != suffix or not path.is_relative_to(folder) or not path.is_file():
+    try:
+        path = Path(fields.get("source", "")).resolve()
+        kept = path.suffix == suffix and path.is_relative_to(folder) and path.is_file()
+    except (OSError, ValueError):  # too long for a path, or with a zero byte
+        kept = False
+    if not kept:
         raise BadInput(
             gettext("There is no file of the kind %(suffix)s with this form.", suffix=suffix),
             hint=gettext("Choose a file and send the form again."),
@@ -131,7 +135,7 @@ def _run(ground: Any, account: Account, fields: Fields, say: Say) -> Outcome:
     kind, _price, shares = _read(ground, fields)
     name, description = fields.get("name", "").strip(), fields.get("description", "").strip()
     price = fields.get("price", "").strip()
-    services = open_counter(ground)
+    services = open_shelf(ground)
     say(gettext("Publishing"))
     listing: Listing
     if kind == "function":

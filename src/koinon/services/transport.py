@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -35,11 +37,29 @@ class Http:
         For connecting and for each wait.
     tls : ssl.SSLContext, optional
         For https; the system's certificates by default.
+    whole_s : float, optional
+        For a request from its beginning to its end, however slowly the other side goes on.
+    answer_limit : int
+        Bytes of an answer's body.
+    allowed : callable, optional
+        Whether an IP address may be asked; every address by default. Names are looked up and checked before
+        anything is sent, and what was connected to is checked again.
     """
 
-    def __init__(self, timeout_s: float = 60.0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        timeout_s: float = 60.0,
+        tls: ssl.SSLContext | None = None,
+        *,
+        whole_s: float | None = None,
+        answer_limit: int = ANSWER_LIMIT,
+        allowed: Callable[[str], bool] | None = None,
+    ) -> None:
         self._timeout_s = timeout_s
         self._tls = tls
+        self._whole_s = whole_s
+        self._answer_limit = answer_limit
+        self._allowed = allowed
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
         self._lock = threading.Lock()
 
@@ -47,29 +67,30 @@ class Http:
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
         """Send once and return the answer, whatever its status; PeerError when none came."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadInput(f"{url} is not the address of a service.", hint="Give an http:// or https:// URL.")
-        place = (parts.scheme, parts.netloc)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = self._take(place)
+        scheme, place, target = _parts(url)
+        connection: http.client.HTTPConnection | None = None
         try:
-            connection.request(method, target, body, dict(headers or {}))
-            answer = connection.getresponse()
-            content = answer.read(ANSWER_LIMIT + 1)
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
+            connection = self._take((scheme, place))
+            with self._within(connection):
+                if connection.sock is None:
+                    self._connect(connection)
+                connection.request(method, target, body, dict(headers or {}))
+                answer = connection.getresponse()
+                content = answer.read(self._answer_limit + 1)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if connection is not None:
+                connection.close()
             raise PeerError(
-                f"{parts.netloc} gave no answer ({type(error).__name__}).",
+                f"{place} gave no answer ({type(error).__name__}).",
                 hint="Check the address, or try again.",
                 code="service.no_answer",
             ) from error
-        if len(content) > ANSWER_LIMIT or answer.will_close:
+        if len(content) > self._answer_limit or answer.will_close:
             connection.close()
         else:
-            self._give(place, connection)
-        if len(content) > ANSWER_LIMIT:
-            raise PeerError(f"The answer of {parts.netloc} is too long.", code="service.bad_answer")
+            self._give((scheme, place), connection)
+        if len(content) > self._answer_limit:
+            raise PeerError(f"The answer of {place} is too long.", code="service.bad_answer")
         return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
     def close(self) -> None:
@@ -79,6 +100,41 @@ class Http:
         for connections in idle.values():
             for connection in connections:
                 connection.close()
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        if self._allowed is None:
+            connection.connect()
+            return
+        found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
+        if not all(self._allowed(str(address[0])) for *_, address in found):
+            raise PermissionError(connection.host)
+        connection.connect()
+        if not self._allowed(str(connection.sock.getpeername()[0])):
+            raise PermissionError(connection.host)
+
+    @contextmanager
+    def _within(self, connection: http.client.HTTPConnection) -> Iterator[None]:
+        """Cut the connection when a request has taken its whole time."""
+        if self._whole_s is None:
+            yield
+            return
+        over = threading.Event()
+
+        def cut() -> None:
+            over.set()
+            if connection.sock is not None:
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(self._whole_s, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        if over.is_set():
+            raise TimeoutError
 
     def _take(self, place: tuple[str, str]) -> http.client.HTTPConnection:
         with self._lock:
@@ -97,3 +153,15 @@ class Http:
                 waiting.append(connection)
                 return
         connection.close()
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Scheme, host with port, and what is asked for there; `BadInput` where a URL is none."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadInput(f"{url} is not the address of a service.", hint="Give an http:// or https:// URL.")
+    return parts.scheme, parts.netloc, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

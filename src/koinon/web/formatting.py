@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -24,6 +24,10 @@ SHARE_WHOLE: Final = 10**9
 """Shares are counted in 1e-9."""
 
 _LOCALES: Final = {"en": "en", "zh-Hant": "zh_Hant_TW"}
+_EXACT: Final = Context(prec=200, rounding=ROUND_HALF_EVEN)
+"""Holds every uint256 with its decimals, whatever the thread's own context is."""
+_LAST_SECOND: Final = 253_402_300_799
+"""Of the year 9999, with which calendars here end."""
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
@@ -42,11 +46,11 @@ def number(value: int) -> str:
 
 def amount_text(units: int, unit: Unit) -> str:
     """An amount with sensible digits: two decimals from 1 on, below that three digits that matter."""
-    value = Decimal(units).scaleb(-unit.decimals)
+    value = Decimal(units).scaleb(-unit.decimals, _EXACT)
     places = 2
     if value and abs(value) < 1:
         places = min(unit.decimals, max(2, 2 - value.adjusted()))
-    rounded = value.quantize(Decimal(1).scaleb(-min(places, unit.decimals)), ROUND_HALF_EVEN)
+    rounded = value.quantize(Decimal(1).scaleb(-min(places, unit.decimals)), context=_EXACT)
     text = f"{rounded:,f}"
     if places > 2:
         whole, _, part = text.partition(".")
@@ -69,8 +73,9 @@ def amount(units: int, unit: Unit, *, symbol: bool = False) -> Markup:
 
 def percent(value: float | Fraction, digits: int = 1) -> str:
     """A fraction of one as percent: 12.5 %."""
-    scaled = Decimal(Fraction(value).numerator * 100) / Decimal(Fraction(value).denominator)
-    return f"{scaled.quantize(Decimal(1).scaleb(-digits)):,f} %"
+    exact = Fraction(value)
+    scaled = _EXACT.divide(Decimal(exact.numerator * 100), Decimal(exact.denominator))
+    return f"{scaled.quantize(Decimal(1).scaleb(-digits), context=_EXACT):,f} %"
 
 
 def share(parts: int) -> Markup:
@@ -120,6 +125,8 @@ def _long(text: str, head: int, tail: int, name: str | None, href: str | None) -
 
 def moment(timestamp: float) -> str:
     """An exact time: 25 Nov 2026, 03:12:55 UTC."""
+    if timestamp > _LAST_SECOND:
+        return gettext("after the year 9999")
     at = datetime.fromtimestamp(timestamp, UTC)
     return f"{format_datetime(at, 'medium', locale=_LOCALES[language()])} UTC"
 
@@ -149,7 +156,7 @@ def ago_text(timestamp: float, now: float | None = None) -> str:
 
 def ago(timestamp: float, now: float | None = None) -> Markup:
     """A time as "3 min ago", with the exact time on hover and focus. Unix seconds."""
-    machine = datetime.fromtimestamp(timestamp, UTC).isoformat().replace("+00:00", "Z")
+    machine = datetime.fromtimestamp(min(timestamp, _LAST_SECOND), UTC).isoformat().replace("+00:00", "Z")
     return Markup('<time datetime="{}" data-exact="{}" tabindex="0">{}</time>').format(
         machine, moment(timestamp), ago_text(timestamp, now)
     )

@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import Final
 
 from koinon.chain.account import Account
+from koinon.chain.address import checksum
 from koinon.errors import BadInput, NotFound
-from koinon.web import Action, Fields, Outcome, Review, Say, Visitor, gettext, moment
-from koinon.works.changes import acting, coin_unit, money
-from koinon.works.channels import Channels
+from koinon.web import Action, Fields, Outcome, Review, Say, Unit, Visitor, gettext, moment
+from koinon.works.channels import Channels, ChannelState
+from koinon.works.forms import acting, coin_unit, money, whole_number
 from koinon.works.ground import Ground
-from koinon.works.vouchers import ChannelConfig
+from koinon.works.vouchers import MAX_WITHDRAW_DELAY_S, ChannelConfig
 
 
 def channel_fields(config: ChannelConfig) -> dict[str, str]:
@@ -28,25 +29,42 @@ def channel_fields(config: ChannelConfig) -> dict[str, str]:
 
 def _config(payer: str, fields: Fields) -> ChannelConfig:
     try:
-        return ChannelConfig(
+        config = ChannelConfig(
             payer=payer,
-            payer_authorizer=fields["payer_authorizer"],
-            receiver=fields["receiver"],
-            receiver_authorizer=fields["receiver_authorizer"],
-            token=fields["token"],
-            withdraw_delay_s=int(fields["withdraw_delay_s"]),
+            payer_authorizer=checksum(fields["payer_authorizer"]),
+            receiver=checksum(fields["receiver"]),
+            receiver_authorizer=checksum(fields["receiver_authorizer"]),
+            token=checksum(fields["token"]),
+            withdraw_delay_s=int(whole_number(fields["withdraw_delay_s"]) or 0),
             salt=bytes.fromhex(fields["salt"].removeprefix("0x")),
         )
-    except (KeyError, ValueError):
-        raise BadInput(gettext("The form names no channel."), code="works.channel") from None
+        usable = config.withdraw_delay_s <= MAX_WITHDRAW_DELAY_S and len(config.salt) == 32
+    except (KeyError, ValueError, BadInput):
+        usable = False
+    if not usable:
+        raise BadInput(gettext("The form names no channel."), code="works.channel")
+    return config
+
+
+def _state(ground: Ground, config: ChannelConfig) -> ChannelState:
+    """What the chain says of the channel; `NotFound` where nothing is left in it."""
+    channels = Channels(ground.chain)
+    state = channels.state(channels.digests.channel_id(config))
+    if not state.open:
+        raise NotFound(gettext("Nothing is left in this channel."), code="works.channel_empty")
+    return state
+
+
+def unit_of(ground: Ground, token: str) -> Unit:
+    """What a channel's amounts are counted in: the network's coin, or smallest units of another token."""
+    if token == ground.chain.coin.address:
+        return coin_unit(ground)
+    return Unit(gettext("smallest units of %(token)s", token=token), 0)
 
 
 def _prepare_exit(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
     config = _config(acting(visitor), fields)
-    channels, unit = Channels(ground.chain), coin_unit(ground)
-    state = channels.state(channels.digests.channel_id(config))
-    if not state.open:
-        raise NotFound(gettext("Nothing is left in this channel."), code="works.channel_empty")
+    state, unit = _state(ground, config), unit_of(ground, config.token)
     back = ground.chain.timestamp() + config.withdraw_delay_s
     return Review(
         title=gettext("Take the rest out of this channel?"),
@@ -65,18 +83,30 @@ def _prepare_exit(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
 
 
 def _run_exit(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:
-    config, channels = _config(account.address, fields), Channels(ground.chain)
-    state = channels.state(channels.digests.channel_id(config))
+    config = _config(account.address, fields)
+    state = _state(ground, config)
     say(gettext("Announcing"))
-    after = channels.initiate_withdraw(account, config, state.open)
+    after = Channels(ground.chain).initiate_withdraw(account, config, state.open)
     return Outcome(gettext("It can be taken from %(when)s on.", when=moment(after)), "/money")
 
 
 def _prepare_take(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
     config = _config(acting(visitor), fields)
-    channels, unit = Channels(ground.chain), coin_unit(ground)
-    state = channels.state(channels.digests.channel_id(config))
+    state, unit = _state(ground, config), unit_of(ground, config.token)
     amount = min(state.withdrawing, state.open)
+    if not amount:
+        raise BadInput(
+            gettext("Nobody announced that money is taken out of this channel."),
+            hint=gettext("Announce it first; it can be taken when the channel's delay is over."),
+            code="works.exit_unannounced",
+        )
+    ready = state.withdraw_requested_at + config.withdraw_delay_s
+    if ground.chain.timestamp() < ready:
+        raise BadInput(
+            gettext("The money can be taken from %(when)s on.", when=moment(ready)),
+            hint=gettext("Until then the seller may still claim what your vouchers promised."),
+            code="works.exit_early",
+        )
     return Review(
         title=gettext("Take the money now?"),
         button=gettext("Take it"),
@@ -89,7 +119,9 @@ def _run_take(ground: Ground, account: Account, fields: Fields, say: Say) -> Out
     config, channels = _config(account.address, fields), Channels(ground.chain)
     say(gettext("Taking it"))
     amount = channels.finalize_withdraw(account, config)
-    return Outcome(gettext("%(amount)s came to you.", amount=money(amount, coin_unit(ground))), "/money")
+    return Outcome(
+        gettext("%(amount)s came to you.", amount=money(amount, unit_of(ground, config.token))), "/money"
+    )
 
 
 EXITS: Final = (

@@ -10,6 +10,7 @@ from typing import Any, Final
 from koinon.errors import BadInput, IntegrityError, NotFound
 from koinon.works.directory import Entry
 from koinon.works.hall import Hall
+from koinon.works.offers import offer_mark
 from koinon.works.registration import Registration
 from koinon.works.way import Way
 
@@ -31,6 +32,11 @@ class OpenUse:
     consent: int
     expires_at: int
     terms_digest: str
+
+    @property
+    def mark(self) -> str:
+        """What the form that takes it up carries."""
+        return offer_mark(self.price, self.period_s, self.terms_digest)
 
 
 @dataclass(frozen=True)

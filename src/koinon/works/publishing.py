@@ -9,11 +9,11 @@ from typing import Final
 
 from koinon.chain.account import Account
 from koinon.errors import BadInput, NotFound
-from koinon.web import Action, Fields, Outcome, Review, Say, Unit, Visitor, gettext
+from koinon.web import Action, Fields, Outcome, Review, Say, Visitor, gettext
 from koinon.web import marked as _
 from koinon.works.api import Parent, Works
 from koinon.works.arguments import read_parents, read_shares
-from koinon.works.changes import acting, coin_unit, money, read_amount
+from koinon.works.forms import DAY_S, acting, coin_unit, days_of, money, read_amount, whole_number
 from koinon.works.ground import Ground
 from koinon.works.registration import Card, Content, Metric, Registration
 from koinon.works.shares import WHOLE
@@ -27,7 +27,12 @@ KINDS: Final = {
 }
 """What can be published by the form, as message ids."""
 
-_DAY_S: Final = 86_400
+
+LARGEST_FILE: Final = 32 << 20
+"""Bytes of an attached file."""
+
+MOST_LINES: Final = 1_000
+"""Lines of a list in the form: shares, parents, limits."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,9 @@ class Draft:
     days: int
 
 
-def read_draft(fields: Fields, unit: Unit, owner: str) -> Draft:
+def read_draft(ground: Ground, fields: Fields, owner: str) -> Draft:
     """The Work that a form describes; `BadInput` names what is wrong with it."""
-    kind = fields.get("kind", "")
+    kind, unit = fields.get("kind", ""), coin_unit(ground)
     if kind not in KINDS:
         raise BadInput(gettext("The form names no kind of Work."), code="works.form")
     summary = _needed(fields, "summary", gettext("What it is"))
@@ -66,19 +71,19 @@ def read_draft(fields: Fields, unit: Unit, owner: str) -> Draft:
             name=_needed(fields, "name", gettext("The name")),
             description=fields.get("description", "").strip() or summary,
             card=card,
-            contents=_contents(fields),
+            contents=_contents(ground, fields),
         ),
         shares=read_shares(_lines(fields.get("shares", ""))),
         parents=read_parents(_lines(fields.get("parents", "")), _lines(fields.get("permissions", ""))),
         royalty_bps=_royalty(fields),
         price=read_amount(price, unit, gettext("The price")) if price else None,
-        days=_days(fields),
+        days=days_of(fields),
     )
 
 
 def _prepare(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
     unit, account = coin_unit(ground), acting(visitor)
-    draft = read_draft(fields, unit, account)
+    draft = read_draft(ground, fields, account)
     works = Works(ground.chain, ground.store)
     result = {}
     rest = Fraction(1) - sum(draft.shares.values(), Fraction(0))
@@ -127,7 +132,7 @@ def _prepare(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
 
 
 def _run(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:
-    draft = read_draft(fields, coin_unit(ground), account.address)
+    draft = read_draft(ground, fields, account.address)
     works = Works(ground.chain, ground.store, account)
     say(gettext("Registering the Work"))
     published = works.publish(
@@ -141,7 +146,7 @@ def _run(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:
             Use.DOWNLOAD,
             price=draft.price,
             terms_digest=text_digest(fields.get("terms", "").strip() or published.uri),
-            period_s=draft.days * _DAY_S,
+            period_s=draft.days * DAY_S,
         )
     return Outcome(
         gettext("It is Work %(id)s now.", id=published.work_id),
@@ -154,6 +159,12 @@ def keep_upload(ground: Ground, name: str, media_type: str, content: bytes) -> d
     """Keep an attached file in the node's store; the form fields that name it."""
     if not content:
         return {}
+    if len(content) > LARGEST_FILE:
+        raise BadInput(
+            gettext("The file is larger than 32 MiB."),
+            hint=gettext("Keep it where you have it, and say in the description how to get it."),
+            code="works.upload",
+        )
     return {
         "file_cid": ground.store.put(content),
         "file_name": name[-120:] or "file",
@@ -172,7 +183,12 @@ def _needed(fields: Fields, name: str, label: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > MOST_LINES:
+        raise BadInput(
+            gettext("A list has at most %(most)s lines.", most=f"{MOST_LINES:,}"), code="works.form"
+        )
+    return lines
 
 
 def _metric(fields: Fields) -> Metric | None:
@@ -187,7 +203,7 @@ def _metric(fields: Fields) -> Metric | None:
             baseline=float(fields.get("metric_baseline", "")),
             baseline_name=fields.get("metric_baseline_name", ""),
             held_out=fields.get("metric_held_out", ""),
-            samples=int(fields.get("metric_samples", "")),
+            samples=int(whole_number(fields.get("metric_samples", "").strip()) or 0),
         )
     except ValueError:
         raise BadInput(
@@ -199,12 +215,12 @@ def _metric(fields: Fields) -> Metric | None:
         ) from None
 
 
-def _contents(fields: Fields) -> tuple[Content, ...]:
+def _contents(ground: Ground, fields: Fields) -> tuple[Content, ...]:
     cid = fields.get("file_cid", "")
     if not cid:
         return ()
-    size = fields.get("file_size", "")
-    if not size.isascii() or not size.isdigit() or len(size) > 15:
+    size = whole_number(fields.get("file_size", ""))
+    if size is None or not ground.store.has(cid):
         raise NotFound(
             gettext("The attached file was lost."), hint=gettext("Attach it again."), code="works.upload"
         )
@@ -212,7 +228,7 @@ def _contents(fields: Fields) -> tuple[Content, ...]:
         Content(
             fields.get("file_name", "file"),
             cid,
-            int(size),
+            size,
             fields.get("file_type", "application/octet-stream"),
         ),
     )
@@ -227,13 +243,6 @@ def _royalty(fields: Fields) -> int:
     if not 0 <= bps <= 10_000:
         raise BadInput(gettext("What a resale owes is a percentage from 0 to 100."), code="works.royalty")
     return bps
-
-
-def _days(fields: Fields) -> int:
-    text = fields.get("days", "").strip() or "0"
-    if not text.isascii() or not text.isdigit() or int(text) > 36_500:
-        raise BadInput(gettext("Days are a whole number; 0 is for ever."), code="works.days")
-    return int(text)
 
 
 PUBLISH: Final = Action("works.publish", _prepare, _run, back="/publish")

@@ -11,8 +11,8 @@ from koinon.chain.address import ZERO_ADDRESS, checksum
 from koinon.chain.handle import Chain
 from koinon.errors import BadInput
 from koinon.web import Action, Fields, Outcome, Review, Say, Visitor, gettext
-from koinon.works.changes import acting
 from koinon.works.family import Index
+from koinon.works.forms import acting, whole_number
 from koinon.works.ground import Ground
 
 MOST: Final = 100
@@ -22,8 +22,8 @@ UNLIMITED: Final = 2**255
 
 @dataclass(frozen=True)
 class Held:
-    """A grant the account holds, or sold. ``valid_until`` "
-    "Unix seconds; ``paid`` in the coin's smallest unit."""
+    """A grant the account holds, or sold. ``valid_until`` in Unix seconds; ``paid`` in the coin's smallest
+    unit."""
 
     grant_id: int
     work_id: int
@@ -35,8 +35,8 @@ class Held:
 
 @dataclass(frozen=True)
 class Lent:
-    """A right the account lent: ``coins`` (who may move them, up to ``amount``), ``works`` (who may act for all
-    of its Works) or ``work`` (who may move Work ``work_id``)."""
+    """A right the account lent: ``coins`` (who may move them, up to ``amount``), ``works`` (who may act for
+    all of its Works) or ``work`` (who may move Work ``work_id``)."""
 
     kind: str
     to: str
@@ -147,10 +147,10 @@ def _run_revoke(ground: Ground, account: Account, fields: Fields, say: Say) -> O
 
 
 def _right(fields: Fields) -> tuple[str, str, int]:
-    kind, work_id = fields.get("kind", ""), fields.get("work_id", "0")
-    if kind not in ("coins", "works", "work") or not work_id.isdigit() or len(work_id) > 15:
+    kind, work_id = fields.get("kind", ""), whole_number(fields.get("work_id", "0"))
+    if kind not in ("coins", "works", "work") or work_id is None:
         raise BadInput(gettext("The form names no right."), code="works.right")
-    return kind, checksum(fields.get("to", "")), int(work_id)
+    return kind, checksum(fields.get("to", "")), work_id
 
 
 REVOKE: Final = Action("works.revoke", _prepare_revoke, _run_revoke, back="/me")

@@ -19,7 +19,7 @@ from koinon.learning.pictured import picture
 from koinon.learning.round_view import RunView
 from koinon.services.counter import GATEWAY
 from koinon.services.registry import Registry, Service
-from koinon.web import NavEntry, Router, gettext, ngettext, node, render, visitor
+from koinon.web import NavEntry, Router, amount_text, gettext, ngettext, node, render, visitor
 from koinon.web import marked as _
 from koinon.web.formatting import number
 from koinon.web.pictures import draw_river, draw_round
@@ -53,11 +53,11 @@ class Part:
 @router.page("/tour")
 def tour(request: Request) -> Response:
     """The story with the real objects of the newest tour on this node."""
-    ground = node(request)
-    home = Path(ground.settings.home)
+    home = Path(node(request).settings.home)
     story = Story.newest(home)
     if story is None:
         return render(request, "tour.html", story=None, section="explore")
+    hall(request).directory.refresh()
     run = follow(request, story.run_id)[0] if story.run_id else None
     work_id = story.work_id or (run.work_id if run is not None else 0)
     entry = hall(request).directory.entry(work_id) if work_id else None
@@ -69,6 +69,8 @@ def tour(request: Request) -> Response:
     if way is not None and me.address is not None:
         income = way.income
         paid = income.by_payer.get(me.address, 0) + income.unsettled.get(me.address, 0)
+    sold = _sold(home, work_id) if way is not None else None
+    coin = request.app.state.contribute.coin
     return render(
         request,
         "tour.html",
@@ -79,7 +81,8 @@ def tour(request: Request) -> Response:
         name=entry.name if entry is not None else (run.name if run is not None else ""),
         way=way,
         picture=_picture(request, story, run, way, names),
-        sold=_sold(home, work_id) if way is not None else None,
+        sold=sold,
+        price="" if sold is None else f"{amount_text(sold.price, coin)} {coin.symbol}",
         baseline=baseline_words(run.baseline_name) if run is not None else "",
         asked=[_asked(each) for each in story.applicants],
         paid=paid,

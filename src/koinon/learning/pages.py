@@ -82,6 +82,7 @@ def all_runs(request: Request) -> Response:
     total = newest[0] if newest else 0  # runs are numbered without gaps
     pages = paginate(request, total, PAGE)
     shown = runs(index, before=total - pages.offset + 1, limit=PAGE) if total else []
+    hall(request).directory.refresh()
     rows = [row for one in shown if (row := _row(request, one)) is not None]
     folder, told = folders(request).unrecorded()
     if folder is not None and told.began_at and pages.number == 1:
@@ -143,6 +144,7 @@ def baseline_words(name: str) -> str:
 
 
 def _page(request: Request, run: str, seen: RunView, folder: Path | None) -> Response:
+    hall(request).directory.refresh()
     name = name_of_run(request, seen)
     datasets = [owner.work_id for owner in seen.owners if owner.work_id]
     names = hall(request).directory.names(datasets) if datasets else {}
@@ -194,15 +196,21 @@ def _title(run: RunView, name: str) -> str:
     if run.stage == "elsewhere":
         return gettext("“%(name)s” is open, and nothing of it is heard here", name=name)
     if run.score is not None and run.baseline is not None:
+        found = {"name": name, "metric": run.metric, "score": f"{run.score:.3f}"}
+        if run.baseline_name == "alone":
+            return ngettext(
+                "One owner taught “%(name)s”: %(metric)s %(score)s",
+                "%(num)s owners taught “%(name)s”: %(metric)s %(score)s together, %(alone)s alone",
+                count,
+                alone=f"{run.baseline:.3f}",
+                **found,
+            )
         return ngettext(
-            "One owner taught “%(name)s”: %(metric)s %(score)s, where %(baseline)s has %(beside)s",
-            "%(num)s owners taught “%(name)s”: %(metric)s %(score)s, where %(baseline)s reach %(beside)s",
+            "One owner taught “%(name)s”: %(metric)s %(score)s; a guess has %(chance)s",
+            "%(num)s owners taught “%(name)s”: %(metric)s %(score)s; a guess has %(chance)s",
             count,
-            name=name,
-            metric=run.metric,
-            score=f"{run.score:.3f}",
-            baseline=baseline_words(run.baseline_name),
-            beside=f"{run.baseline:.3f}",
+            chance=f"{run.baseline:.3f}",
+            **found,
         )
     return ngettext(
         "One owner taught “%(name)s”", "%(num)s owners taught “%(name)s” together", count, name=name

@@ -88,7 +88,8 @@ def _check(markup):
         for element in drawing.iter():
             seen.append(element.attrib.get("id"))
             if "place" in element.attrib.get("class", "").split():
-                assert element.attrib["aria-label"]
+                named_by_title = "href" in element.attrib and element[0].tag == f"{SVG}title"
+                assert element.attrib.get("aria-label") or (named_by_title and element[0].text)
                 assert "href" in element.attrib or element.attrib["tabindex"] == "0"
             if element.tag == f"{SVG}path" and "A" not in element.attrib["d"]:
                 _inside(element.attrib["d"], width, height)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import Lock
 from typing import Any, Final, Literal
 
@@ -92,32 +93,32 @@ class Income:
     releases: tuple[Released, ...]
     unsettled: Mapping[str, int] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def earned(self) -> int:
         """Everything that ever arrived."""
         return sum(payment.amount for payment in self.payments)
 
-    @property
+    @cached_property
     def withdrawn(self) -> int:
         """Everything that was paid out."""
         return sum(release.amount for release in self.releases)
 
-    @property
+    @cached_property
     def waiting(self) -> int:
         """What lies in the till."""
         return self.earned - self.withdrawn
 
-    @property
+    @cached_property
     def by_payer(self) -> dict[str, int]:
         """Payer → amount, largest first."""
         return _summed((payment.payer, payment.amount) for payment in self.payments)
 
-    @property
+    @cached_property
     def by_rail(self) -> dict[str, int]:
         """Rail → amount, largest first."""
         return _summed((payment.rail, payment.amount) for payment in self.payments)
 
-    @property
+    @cached_property
     def by_payee(self) -> dict[str, int]:
         """Payee → what it was paid, largest first."""
         return _summed((release.payee, release.amount) for release in self.releases)

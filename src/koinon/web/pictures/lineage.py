@@ -169,7 +169,7 @@ def _box(
         element("text", {"class": "note", "x": x + 12, "y": y + 40}, cut(note, 12.5, width - 24)),
     )
     if relative.href:
-        return element("a", {"class": "place", "href": relative.href, "aria_label": said}, *content)
+        return element("a", {"class": "place", "href": relative.href}, *content)
     return element(
         "g", {"class": "place", "tabindex": "0", "role": "graphics-symbol", "aria_label": said}, *content
     )

@@ -131,7 +131,7 @@ def node_words(river: River, key: str, shape: Markup, words: Markup) -> Markup:
     said = place.label if not river.earned else ", ".join((place.label, *river.amounts(key)))
     content = (element("title", {}, said), shape, words)
     if place.href:
-        return element("a", {"class": "place", "href": place.href, "aria_label": said}, *content)
+        return element("a", {"class": "place", "href": place.href}, *content)
     return element(
         "g", {"class": "place", "tabindex": "0", "role": "graphics-symbol", "aria_label": said}, *content
     )

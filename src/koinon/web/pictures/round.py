@@ -224,7 +224,7 @@ def _node(
             )
         )
     if teacher.href:
-        return element("a", {"class": "place", "href": teacher.href, "aria_label": said}, *content)
+        return element("a", {"class": "place", "href": teacher.href}, *content)
     return element(
         "g", {"class": "place", "tabindex": "0", "role": "graphics-symbol", "aria_label": said}, *content
     )

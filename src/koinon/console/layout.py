@@ -17,6 +17,8 @@ from koinon.web.pages import SECTIONS
 
 THEMES: Final = ("system", "light", "dark")
 THEME_COOKIE: Final = "theme"
+ETHER: Final = Unit("ETH", 18)
+"""What gas is paid in."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Layout:
         return {
             "network": self._network,
             "coin": self.coin,
+            "ether": ETHER,
             "rail": self._rail,
             "section": self._section_of(path),
             "static": self._files.url,

@@ -154,6 +154,7 @@ def changed(word: int, content: bytes) -> bytes:
     "bad",
     [
         flat_log(who=b"\1" + bytes(31)),
+        flat_log() | {"topics": [Layout(FLAT).key[0], "0x" + "0" * 24 + " " * 40, "0x" + "00" * 32]},
         flat_log(data=changed(0, b"\1\0")),
         flat_log(data=changed(2, b"\2")),
         flat_log(data=changed(3, b"abcde".ljust(32, b"\0"))),
@@ -166,8 +167,8 @@ def changed(word: int, content: bytes) -> bytes:
         flat_log() | {"topics": [*flat_log()["topics"][:2], "0x" + " " * 64]},
     ],
     ids=[
-        "an address of 21 bytes", "256 in a uint8", "a bool of 2", "five bytes in bytes4", "an underscore",
-        "half a word", "no data", "no topics", "a topic too few", "a topic of spaces",
+        "an address of 21 bytes", "an address of spaces", "256 in a uint8", "a bool of 2", "five bytes in bytes4",
+        "an underscore", "half a word", "no data", "no topics", "a topic too few", "a topic of spaces",
     ],
 )  # fmt: skip
 def test_a_value_outside_its_type_is_refused_alone(bad: dict[str, Any]) -> None:

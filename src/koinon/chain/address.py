@@ -60,10 +60,10 @@ def _checksum_text(text: str) -> str:
 
 def _checksum_hex(lower: str) -> str:
     digest = keccak256(lower.encode()).hex()
-    return "0x" + "".join(
-        letter.upper() if int(nibble, 16) >= 8 else letter
-        for letter, nibble in zip(lower, digest, strict=False)
-    )
+    shown = [
+        letter.upper() if nibble > "7" else letter for letter, nibble in zip(lower, digest, strict=False)
+    ]
+    return "0x" + "".join(shown)
 
 
 def _not_an_address(given: object) -> BadInput:

@@ -136,12 +136,11 @@ class Layout:
         topic, start = 0, 2
         plan: list[tuple[int | None, int, Callable[[list[str]], list[Any]]]] = []
         for kind, indexed in self._leaves:
-            read = _column_reader(kind)
             if indexed:
                 topic += 1
-                plan.append((topic, 0, read))
+                plan.append((topic, 0, _topic_reader(kind)))
             else:
-                plan.append((None, start, read))
+                plan.append((None, start, _column_reader(kind)))
                 start += _WORD
         self._data_length = start
         return plan
@@ -149,20 +148,14 @@ class Layout:
     def _slice(self, logs: Sequence[Log]) -> list[Row]:
         data = [log["data"] for log in logs]
         topics = [log["topics"] for log in logs]
-        if any(len(text) != self._data_length for text in data):
-            raise ValueError("the data has another length")
-        _must_be_hex(data)
-        columns = []
-        for topic, start, read in self._slices:
-            if topic is None:
-                words = [text[start : start + _WORD] for text in data]
-            else:
-                found = [given[topic] for given in topics]
-                _must_be_hex(found)
-                words = [text[2:] for text in found]
-                if any(len(word) != _WORD for word in words):
-                    raise ValueError("a topic has another length")
-            columns.append(read(words))
+        if set(map(len, data)) - {self._data_length} or {text[:2] for text in data} - {"0x"}:
+            raise ValueError("the data has another length, or is not hex")
+        columns = [
+            read([text[start : start + _WORD] for text in data])
+            if topic is None
+            else read([given[topic] for given in topics])
+            for topic, start, read in self._slices
+        ]
         return list(zip(*columns, strict=True)) if columns else [()] * len(logs)
 
     def _flatten(self, values: Mapping[str, Any]) -> tuple[Row, list[list[Row]]]:
@@ -201,24 +194,50 @@ class _Names:
 
 
 class _Addresses(dict[str, str]):
-    """Word → EIP-55 address; what was seen before costs one look-up."""
+    """Text of a word → EIP-55 address; what was seen before costs one look-up.
 
-    def __missing__(self, word: str) -> str:
-        if word[:24] != "0" * 24:
+    ``prefix`` what the text begins with: ``0x`` for topics.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def __missing__(self, text: str) -> str:
+        if len(text) != len(self._prefix) + _WORD or not text.startswith(self._prefix + "0" * 24):
             raise IntegrityError("The encoded address has more than 20 bytes.", code="chain.abi_data")
+        raw = bytes.fromhex(text[-40:])
+        if len(raw) != 20:
+            raise IntegrityError("The encoded address is not hex.", code="chain.abi_data")
+        address = checksum(raw)
         if len(self) > 100_000:
             self.clear()
-        address = self[word] = checksum(word[24:].lower())
+        self[text] = address
         return address
 
 
 _ADDRESSES: Final = _Addresses()
+_TOPIC_ADDRESSES: Final = _Addresses("0x")
 
 
 def _column_kind(kind: str) -> str:
     if kind == "bool":
         return "boolean"
     return "integer" if _INTEGER.match(kind) else "text"
+
+
+def _topic_reader(kind: str) -> Callable[[list[str]], list[Any]]:
+    """Reads topics, which are words with ``0x`` before them."""
+    if kind == "address":
+        return lambda topics: list(map(_TOPIC_ADDRESSES.__getitem__, topics))
+    read = _column_reader(kind)
+
+    def read_topics(topics: list[str]) -> list[Any]:
+        if {topic[:2] for topic in topics} - {"0x"}:
+            raise ValueError("not hex")
+        return read([topic[2:] for topic in topics])
+
+    return read_topics
 
 
 def _column_reader(kind: str) -> Callable[[list[str]], list[Any]]:
@@ -235,9 +254,18 @@ def _column_reader(kind: str) -> Callable[[list[str]], list[Any]]:
     return _fixed_bytes(2 * int(match[1]))
 
 
+def _raw(words: list[str]) -> bytes:
+    """32 bytes a word. bytes.fromhex() lets spaces pass, which then are missing."""
+    raw = bytes.fromhex("".join(words))
+    if len(raw) != 32 * len(words) or set(map(len, words)) - {_WORD}:
+        raise ValueError("a word is not 32 bytes in hex")
+    return raw
+
+
 def _unsigned(bits: int) -> Callable[[list[str]], list[Any]]:
     def read(words: list[str]) -> list[Any]:
-        numbers = [int(word, 16) for word in words]
+        raw, number = _raw(words), int.from_bytes
+        numbers = [number(raw[at : at + 32], "big") for at in range(0, len(raw), 32)]
         if bits < 256 and max(numbers, default=0) >> bits:
             raise ValueError("a number is outside its range")
         return numbers
@@ -247,7 +275,8 @@ def _unsigned(bits: int) -> Callable[[list[str]], list[Any]]:
 
 def _signed(bits: int) -> Callable[[list[str]], list[Any]]:
     def read(words: list[str]) -> list[Any]:
-        numbers = [int.from_bytes(bytes.fromhex(word), "big", signed=True) for word in words]
+        raw = _raw(words)
+        numbers = [int.from_bytes(raw[at : at + 32], "big", signed=True) for at in range(0, len(raw), 32)]
         if any(not -(1 << bits - 1) <= number < 1 << bits - 1 for number in numbers):
             raise ValueError("a number is outside its range")
         return numbers
@@ -256,28 +285,19 @@ def _signed(bits: int) -> Callable[[list[str]], list[Any]]:
 
 
 def _booleans(words: list[str]) -> list[Any]:
-    numbers = [int(word, 16) for word in words]
-    if max(numbers, default=0) > 1:
-        raise ValueError("a bool is neither 0 nor 1")
-    return [number == 1 for number in numbers]
+    return [number == 1 for number in _unsigned(1)(words)]
 
 
 def _fixed_bytes(digits: int) -> Callable[[list[str]], list[Any]]:
     padding = "0" * (_WORD - digits)
 
     def read(words: list[str]) -> list[Any]:
+        text = _raw(words).hex()
         if padding and any(word[digits:] != padding for word in words):
             raise ValueError("fixed bytes are too long")
-        return ["0x" + word[:digits].lower() for word in words]
+        return ["0x" + text[at : at + digits] for at in range(0, len(text), _WORD)]
 
     return read
-
-
-def _must_be_hex(texts: Sequence[str]) -> None:
-    """int() and bytes.fromhex() let spaces, signs and underscores pass: one pass over all of them."""
-    digits = "".join([text[2:] for text in texts])
-    if len(bytes.fromhex(digits)) * 2 != len(digits) or any(text[:2] != "0x" for text in texts):
-        raise ValueError("not hex")
 
 
 def _text(value: Any) -> Any:

@@ -15,6 +15,7 @@ either. The hashes of transactions beside the events are the node's word: receip
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from koinon.chain.hashing import keccak256
@@ -176,6 +177,7 @@ def receipts_root(receipts: Sequence[Mapping[str, Any]]) -> tuple[bytes, bytes]:
     return trie_root(entries), union.to_bytes(256, "big")
 
 
+@lru_cache(maxsize=16_384)
 def bloom_of(item: bytes) -> int:
     """Three of 2048 bits (Yellow Paper, 4.3.1)."""
     digest = keccak256(item)

@@ -44,6 +44,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     data = folder / "data"
     run = [str(programs / "initdb"), "-D", str(data), "-U", "koinon", "-A", "trust", "-N", "-E", "UTF8"]
+    run += ["--locale-provider=icu", "--icu-locale=en-US"]  # sorts as people do, not as bytes do
     subprocess.run(run, check=True, capture_output=True, cwd=folder, env=environment, **user)
     options = ["-c", "fsync=off", "-c", "listen_addresses=", "-k", str(folder)]
     with (folder / "log").open("wb") as log:

@@ -19,6 +19,9 @@ from koinon.works.registration import Card, Registration
 from koinon.works.shares import OWNER, WHOLE, ShareTable
 from koinon.works.vouchers import Claim
 from koinon.works.way import Ways
+from tests.databases import new_place, postgres_url, template
+
+__all__ = ["new_place", "postgres_url", "template"]
 
 pytestmark = pytest.mark.e2e
 
@@ -41,12 +44,12 @@ def _file(name, kind="dataset"):
 class Hall:
     """Two publishers, and everything that reads what they do."""
 
-    def __init__(self, chain, devnet, folder):
+    def __init__(self, chain, devnet, folder, place):
         self.chain, self.store, self.now = chain, BlockStore(folder / "blocks"), [1_000.0]
         self.maker = Works(chain, self.store, devnet.key(1))
         self.remixer = Works(chain, self.store, devnet.key(2))
         self.friend = devnet.key(3)
-        self.index = EventIndex.open(folder / "index.sqlite", chain)
+        self.index = EventIndex.open(place, chain)
         self.family = Family.of(self.index, self.store, chain)
         self.directory = Directory(self.family, self.index, clock=lambda: self.now[0])
         self.book = IncomeBook(
@@ -82,8 +85,8 @@ class Hall:
 
 
 @pytest.fixture
-def hall(chain, devnet, tmp_path):
-    made = Hall(chain, devnet, tmp_path)
+def hall(chain, devnet, tmp_path, new_place):
+    made = Hall(chain, devnet, tmp_path, new_place())
     yield made
     made.index.close()
 

@@ -24,6 +24,9 @@ RETRY_AFTER_S: Final = 300
 """How long a file that was missing or forged is left alone before it is looked for again."""
 
 _STEP: Final = 200
+_RARE: Final = 2_000
+"""So few entries of a word are gathered first; commoner words are looked for Work by Work from the newest."""
+
 _LAST_CHARACTER: Final = "\U0010ffff"
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS work_file (work_id BIGINT NOT NULL, uri TEXT NOT NULL, state TEXT NOT NULL,"
@@ -31,8 +34,9 @@ _TABLES: Final = (
     " image TEXT NOT NULL, looked_at BIGINT NOT NULL, PRIMARY KEY (work_id, uri))",
     "CREATE INDEX IF NOT EXISTS work_file_kind ON work_file (kind, work_id)",
     "CREATE INDEX IF NOT EXISTS work_file_state ON work_file (state, looked_at)",
-    "CREATE TABLE IF NOT EXISTS work_word (word TEXT NOT NULL, work_id BIGINT NOT NULL, uri TEXT NOT NULL,"
-    " PRIMARY KEY (word, work_id, uri))",
+    "CREATE TABLE IF NOT EXISTS work_word (word PLAIN_TEXT NOT NULL, work_id BIGINT NOT NULL,"
+    " uri TEXT NOT NULL, PRIMARY KEY (word, work_id, uri))",
+    "CREATE INDEX IF NOT EXISTS work_word_of ON work_word (work_id, uri, word)",
     "CREATE TABLE IF NOT EXISTS work_payee (payee TEXT NOT NULL, work_id BIGINT NOT NULL,"
     " PRIMARY KEY (payee, work_id))",
     "CREATE TABLE IF NOT EXISTS work_progress (name TEXT PRIMARY KEY, block_number BIGINT NOT NULL)",
@@ -44,6 +48,13 @@ _CURRENT: Final = (
     "COALESCE((SELECT u.new_uri FROM works_uri_updated u WHERE u.agent_id = f.work_id"
     " ORDER BY u.block_number DESC, u.log_index DESC LIMIT 1),"
     " (SELECT r.agent_uri FROM works_registered r WHERE r.agent_id = f.work_id)) = f.uri"
+)
+_HAS: Final = (
+    "EXISTS (SELECT 1 FROM work_word w WHERE w.work_id = f.work_id AND w.uri = f.uri"
+    " AND w.word >= ? AND w.word < ?)"
+)
+_AMONG: Final = (
+    "(f.work_id, f.uri) IN (SELECT w.work_id, w.uri FROM work_word w WHERE w.word >= ? AND w.word < ?)"
 )
 _OWNER: Final = (
     '(SELECT t."to" FROM works_transfer t WHERE t.token_id = f.work_id'
@@ -152,16 +163,13 @@ class Directory:
         if kind is not None:
             conditions.append("f.kind = ?")
             parameters.append(kind)
-        for word in words_of(search):
-            conditions.append(
-                "EXISTS (SELECT 1 FROM work_word w WHERE w.work_id = f.work_id AND w.uri = f.uri"
-                " AND w.word >= ? AND w.word < ?)"
-                if len(conditions) > 1
-                else "f.work_id IN (SELECT w.work_id FROM work_word w WHERE w.word >= ? AND w.word < ?)"
-            )
-            parameters += [word, word + _LAST_CHARACTER]
-        if search.strip() and len(parameters) == (kind is not None):
+        words = words_of(search)
+        if search.strip() and not words:
             return Listing((), None)
+        rarest = self._rarest(words)
+        for word in words:
+            conditions.append(_AMONG if word == rarest else _HAS)
+            parameters += [word, word + _LAST_CHARACTER]
         if owner is not None:
             conditions.append('f.work_id IN (SELECT t.token_id FROM works_transfer t WHERE t."to" = ?)')
             conditions.append(f"{_OWNER} = ?")
@@ -210,16 +218,12 @@ class Directory:
     def of_owner(self, account: str, limit: int = 100) -> list[int]:
         """Ids of the newest Works an account owns."""
         found = self.index.rows(
-            'SELECT DISTINCT t.token_id FROM works_transfer t WHERE t."to" = ? ORDER BY t.token_id DESC',
-            (account,),
+            f"SELECT DISTINCT f.token_id AS work_id FROM works_transfer f"  # noqa: S608  constants
+            f' WHERE f."to" = ? AND {_OWNER.replace("f.work_id", "f.token_id")} = ?'
+            " ORDER BY work_id DESC LIMIT ?",
+            (account, account, limit),
         )
-        owned: list[int] = []
-        for row in found:
-            if self.family.owner_of(int(row["token_id"])) == account:
-                owned.append(int(row["token_id"]))
-                if len(owned) == limit:
-                    break
-        return owned
+        return [int(row["work_id"]) for row in found]
 
     def of_payee(self, account: str, limit: int = 100) -> list[int]:
         """Ids of the newest Works whose files name an account among those who share."""
@@ -229,6 +233,19 @@ class Directory:
         return [int(row["work_id"]) for row in found]
 
     # inside
+
+    def _rarest(self, words: Sequence[str]) -> str | None:
+        """The word with the fewest entries; None where every word has many."""
+        counts = {
+            word: self.index.rows(
+                "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM work_word"
+                " WHERE word >= ? AND word < ? LIMIT ?) few",
+                (word, word + _LAST_CHARACTER, _RARE),
+            )[0]["n"]
+            for word in words
+        }
+        rarest = min(counts, key=lambda word: counts[word], default=None)
+        return rarest if rarest is not None and counts[rarest] < _RARE else None
 
     def _entries(self, work_ids: Sequence[int]) -> dict[int, Entry]:
         if not work_ids:

@@ -27,10 +27,21 @@ _SUM: Final = (
 )
 
 
+_PLAIN_TEXT: Final = (
+    """DO $$ BEGIN CREATE DOMAIN plain_text AS TEXT COLLATE "C"; """
+    "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+)
+"""Text that sorts by its characters' numbers, as in SQLite, whatever language the database is for."""
+
+
 class PostgresEngine:
     """The schema ``schema`` of the database at ``url``, made where there is none."""
 
-    types: ClassVar[Mapping[str, str]] = {"integer": "NUMERIC(78, 0)", "boolean": "BOOLEAN", "text": "TEXT"}
+    types: ClassVar[Mapping[str, str]] = {
+        "integer": "NUMERIC(78, 0)",
+        "boolean": "BOOLEAN",
+        "text": "PLAIN_TEXT",
+    }
     suffix: ClassVar[str] = ""
     missing: ClassVar[type[Exception]] = psycopg.errors.UndefinedTable
 
@@ -48,6 +59,7 @@ class PostgresEngine:
                     statements.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(statements.Identifier(schema))
                 )
                 connection.execute(_SUM)
+                connection.execute(_PLAIN_TEXT)
         except psycopg.Error as fault:
             raise self._unusable(fault) from None
 

@@ -163,7 +163,8 @@ def _show(terminal: Terminal, answer: Answer) -> None:
 
 
 def _write_parquet(answer: Answer, file: Path) -> None:
-    """Numbers that do not fit 64 bits make their column text, so that none is rounded."""
+    """Numbers that do not fit 64 bits make their column text, so that none is rounded; so do values of
+    several types. A column's second of one name gets its position after it."""
     try:
         import pyarrow  # noqa: PLC0415  (an extra)
         from pyarrow import parquet  # noqa: PLC0415
@@ -173,11 +174,11 @@ def _write_parquet(answer: Answer, file: Path) -> None:
             hint='Install it with: pip install "koinon[parquet]"',
             code="index.no_pyarrow",
         ) from fault
-    columns = {}
-    for name, values in zip(answer.columns, zip(*answer.rows, strict=True) or (), strict=False):
-        large = any(isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 for value in values)
-        columns[name] = [None if value is None else str(value) for value in values] if large else list(values)
-    table = pyarrow.table(columns or {name: [] for name in answer.columns})
+    columns: dict[str, list[Any]] = {}
+    for position, name in enumerate(answer.columns):
+        unique = name if name not in columns else f"{name}_{position + 1}"
+        columns[unique] = _one_type([row[position] for row in answer.rows])
+    table = pyarrow.table(columns)
     try:
         parquet.write_table(table, file)
     except OSError as fault:
@@ -186,3 +187,14 @@ def _write_parquet(answer: Answer, file: Path) -> None:
             hint="Name a file in a folder you may write.",
             code="index.parquet",
         ) from None
+
+
+def _one_type(values: list[Any]) -> list[Any]:
+    """As they are where they have one type that fits, else as texts."""
+    kinds = {type(value) for value in values if value is not None}
+    large = int in kinds and any(
+        isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 for value in values
+    )
+    if len(kinds) > 1 or large:
+        return [None if value is None else str(value) for value in values]
+    return values

@@ -167,8 +167,8 @@ def changed(word: int, content: bytes) -> bytes:
         flat_log() | {"topics": [*flat_log()["topics"][:2], "0x" + " " * 64]},
     ],
     ids=[
-        "an address of 21 bytes", "an address of spaces", "256 in a uint8", "a bool of 2", "five bytes in bytes4",
-        "an underscore", "half a word", "no data", "no topics", "a topic too few", "a topic of spaces",
+        "an address of 21 bytes", "an address of spaces", "256 in a uint8", "a bool of 2",
+        "five bytes in bytes4", "an underscore", "half a word", "no data", "no topics", "a topic too few", "a topic of spaces",
     ],
 )  # fmt: skip
 def test_a_value_outside_its_type_is_refused_alone(bad: dict[str, Any]) -> None:

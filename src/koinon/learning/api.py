@@ -20,7 +20,7 @@ from koinon.learning.owner import OwnerConfig
 from koinon.learning.processes import OwnerProcess
 from koinon.learning.recipe import MAXIMUM_OWNERS, Recipe
 from koinon.learning.splits import Split
-from koinon.store import Store
+from koinon.store import BlockStore, Store
 from koinon.works.api import Published, Works
 from koinon.works.catalogue import URI_SCHEME
 from koinon.works.registration import Card, Metric, Registration, Service, registration_domain
@@ -120,6 +120,7 @@ class Learning:
             try:
                 for index, (home, ring, key) in enumerate(zip(homes, rings, keys, strict=True)):
                     split.owners[index].save(home / "table.npz")
+                    self._share_store(home)
                     config = OwnerConfig(
                         leader=led.url,
                         opener=led.opener,
@@ -194,6 +195,13 @@ class Learning:
             metadata=[(MODEL_DIGEST_KEY, outcome.evidence.rounds[-1].model)],
         )
         return Published(work_id, works.till_of(work_id), uri, table)
+
+    def _share_store(self, home: Path) -> None:
+        """Registration files are public: one store serves everybody on this machine, and pages find them."""
+        blocks = home / "blocks"
+        if isinstance(self.store, BlockStore) and not blocks.exists():
+            self.store.path.mkdir(parents=True, exist_ok=True)
+            blocks.symlink_to(self.store.path.resolve(), target_is_directory=True)
 
     def _network_file(self, home: Path) -> str:
         if self.chain is None:

@@ -76,6 +76,7 @@ class RunView:
     held_out_rows: int = 0
     left_s: float | None = None
     here: bool = False
+    shown_alone: int = 0
 
     @property
     def over(self) -> bool:
@@ -235,6 +236,7 @@ def _view(
         held_out_rows=told.held_out_rows,
         left_s=told.left_s,
         here=bool(told.began_at),
+        shown_alone=told.shown_alone,
         **_measured(told),
     )
 

@@ -46,7 +46,8 @@ class Told:
 
     ``recipe`` is the recipe's digest in hexadecimal, ``closed`` the rounds that are over, with who was
     missing, ``left_s`` seconds until the last round ends if it goes on like this, ``led`` whether a process
-    leads it now. ``together`` and ``gain`` are (value, low, high) once measured.
+    leads it now, ``shown_alone`` how many owners showed the model they made alone. ``together`` and ``gain``
+    are (value, low, high) once measured.
     """
 
     name: str = ""
@@ -70,6 +71,7 @@ class Told:
     led: bool = False
     stopped: bool = False
     measured: bool = False
+    shown_alone: int = 0
 
     @property
     def last(self) -> int:
@@ -122,6 +124,7 @@ def read_told(folder: Path) -> Told:
         led=is_led(folder),
         stopped=(folder / STOPPED).exists(),
         measured=bool(measured),
+        shown_alone=sum(event["event"] == "alone" for event in events),
     )
 
 
@@ -139,7 +142,11 @@ def stamp(folder: Path) -> tuple[object, ...]:
 
 def _left(events: Sequence[Mapping[str, Any]], rounds: int) -> float | None:
     """The rounds that are left, at the pace of those that are over."""
-    ends = [_stamp(event) for event in events if event["event"] in ("started", "round")]
+    ends = [
+        _stamp(event)
+        for event in events
+        if event["event"] == "started" or (event["event"] == "round" and _is_count(event.get("round")))
+    ]
     over = len(ends) - 1
     if over < 1 or rounds < over:
         return None

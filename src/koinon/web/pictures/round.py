@@ -139,6 +139,7 @@ def _ring(picture: RoundPicture, x: float, y: float, radius: float, *, named: bo
     most = max((teacher.contribution or 0.0 for teacher in picture.teachers), default=0.0)
     dot = max(2.2, min(9.0, radius * math.pi / max(1, count) * 0.55))
     hub = min(62.0, radius * 0.42)
+    room = 165.0 if picture.metric is not None else 270.0
     parts = [element("circle", {"class": "orbit", "cx": x, "cy": y, "r": radius})]
     nodes = []
     for position, teacher in enumerate(picture.teachers):
@@ -156,7 +157,7 @@ def _ring(picture: RoundPicture, x: float, y: float, radius: float, *, named: bo
                     "path", {"class": f"update {teacher.state}", "d": path, "stroke_width": dot / 3 + 0.6}
                 )
             )
-        nodes.append(_node(teacher, position, at, dot, named=named, side=cos, lift=sin))
+        nodes.append(_node(teacher, position, at, dot, named=named, room=room, side=cos, lift=sin))
         if teacher.contribution is not None and teacher.contribution > 0 and most > 0:
             thick = 2.0 + 12.0 * teacher.contribution / most
             reach = min(math.pi / 3, math.pi / count) * 0.86
@@ -181,6 +182,7 @@ def _node(
     dot: float,
     *,
     named: bool,
+    room: float,
     side: float,
     lift: float,
 ) -> Markup:
@@ -205,14 +207,14 @@ def _node(
             element(
                 "text",
                 {"class": "name", "x": lx, "y": ly, "text_anchor": anchor},
-                cut(teacher.label, 14, 165),
+                cut(teacher.label, 14, room),
             )
         )
         content.append(
             element(
                 "text",
                 {"class": "note", "x": lx, "y": ly + 16, "text_anchor": anchor},
-                cut(_teacher_note(teacher), 12.5, 170),
+                cut(_teacher_note(teacher), 12.5, room),
             )
         )
     elif dot >= 7:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # make run    set up, take the tour, open the page          make test   everything CI checks, with its set-up
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run stop test lint format bench soak interop gas lock wheel docs clean
+.PHONY: help setup setup-dev run stop test fuzz lint format bench soak interop gas lock wheel docs screenshots clean
 
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
 
 setup: ## what Koinon runs on: .venv and the development chain
 	@tools/setup.sh runtime
@@ -24,6 +24,10 @@ stop: ## stop the node that `make run` left running
 
 test: setup-dev ## every test (with CI=true anything left out is a failure)
 	@$(BIN)/python -m pytest -p tests.ci_plugin $(ARGS)
+
+fuzz: TIMES ?= 25
+fuzz: setup-dev ## the state machines alone, TIMES (25) as long; ARGS=tests/works for some
+	@$(BIN)/python -m pytest -p tests.fuzz_plugin --times $(TIMES) $(ARGS)
 
 lint: setup-dev ## style, types, floors, licences
 	$(BIN)/ruff check .
@@ -56,6 +60,9 @@ lock: setup-dev ## pin versions and hashes again
 
 docs: setup-dev ## the documents, in build/docs/site; warnings and broken links are errors
 	@$(BIN)/python tools/write_docs.py
+
+screenshots: setup-dev ## pictures of every page of the console, in build/screenshots
+	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 wheel: setup-dev ## dist/koinon-*.whl
 	@rm -rf dist

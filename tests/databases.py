@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,13 +27,12 @@ def _server_programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of these tests' own, on a socket nobody else can reach."""
     programs = _server_programs()
     if programs is None:
         pytest.skip("there is no PostgreSQL server here: install the package postgresql")
-    folder = Path("/tmp") / f"koinon-postgres-{os.getpid()}"  # noqa: S108  (a socket's path must be short)
-    folder.mkdir(mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix="koinon-postgres-", dir="/tmp"))  # a socket's path must be short
     user: dict[str, Any] = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         try:

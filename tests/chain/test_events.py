@@ -168,7 +168,8 @@ def changed(word: int, content: bytes) -> bytes:
     ],
     ids=[
         "an address of 21 bytes", "an address of spaces", "256 in a uint8", "a bool of 2",
-        "five bytes in bytes4", "an underscore", "half a word", "no data", "no topics", "a topic too few", "a topic of spaces",
+        "five bytes in bytes4", "an underscore", "half a word", "no data", "no topics",
+        "a topic too few", "a topic of spaces",
     ],
 )  # fmt: skip
 def test_a_value_outside_its_type_is_refused_alone(bad: dict[str, Any]) -> None:

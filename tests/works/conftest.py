@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.databases import new_place, postgres_url, template
 from tests.pages_support import open_town
+
+__all__ = ["new_place", "postgres_url", "template"]
 
 
 @pytest.fixture(scope="module")

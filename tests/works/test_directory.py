@@ -16,14 +16,12 @@ from koinon.chain.index import EventIndex
 from koinon.chain.network import Network
 from koinon.store.blocks import BlockStore
 from koinon.works import directory as directories
+from koinon.works import income_entries
 from koinon.works.directory import Directory, Entry
 from koinon.works.family import Family
 from koinon.works.income import IncomeBook
 from koinon.works.words import index_words
-from tests.databases import new_place, postgres_url, template
 from tests.index_support import Place
-
-__all__ = ["new_place", "postgres_url", "template"]
 
 NETWORK = Network(
     "made up",
@@ -44,6 +42,18 @@ class Hall:
     index: EventIndex
     family: Family
     directory: Directory
+
+    def book(self, *, notes: bool = False) -> IncomeBook:
+        return IncomeBook(
+            self.index,
+            self.family,
+            token=NETWORK.address("Coin"),
+            channels=NETWORK.address("Channels"),
+            notebook=self.index if notes else None,
+        )
+
+    def final_up_to(self, number: int) -> None:
+        self.index.keep([("UPDATE block SET finalized = (number <= ?)", [(number,)])])
 
 
 @pytest.fixture
@@ -140,9 +150,7 @@ def test_what_was_made_up_to_measure_with_could_have_happened(hall: Hall) -> Non
     counted = sum(hall.index.query(f'SELECT COUNT(*) FROM "{name}"').rows[0][0] for name in tables)  # noqa: S608
     assert counted == hall.filled.events >= 6_000
     assert hall.index.query("SELECT sum_uint(events) FROM block").rows == [(counted,)]
-    book = IncomeBook(
-        hall.index, hall.family, token=NETWORK.address("Coin"), channels=NETWORK.address("Channels")
-    )
+    book = hall.book()
     rails: set[str] = set()
     for work_id in range(1, hall.filled.works + 1):
         income = book.of(work_id)
@@ -154,3 +162,33 @@ def test_what_was_made_up_to_measure_with_could_have_happened(hall: Hall) -> Non
         assert income.waiting >= 0
         rails |= set(income.by_rail)
     assert rails == {"channel", "exact", "grant", "share", "transfer"}
+
+
+def test_income_that_was_noted_and_read_on_is_income_read_anew(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(income_entries, "MANY", 5)
+    for final in (hall.filled.blocks // 3, 2 * hall.filled.blocks // 3, hall.filled.blocks):
+        hall.final_up_to(final)
+        noted, anew = hall.book(notes=True), hall.book()
+        for work_id in range(1, hall.filled.works + 1):
+            one, other = noted.of(work_id), anew.of(work_id)
+            assert one == other
+            assert (one.by_payer, one.by_rail, one.by_payee) == (
+                (other.by_payer, other.by_rail, other.by_payee)
+            )
+            later = one.until(one.payments[len(one.payments) // 2].timestamp if one.payments else 0)
+            assert later.earned == sum(payment.amount for payment in later.payments) <= one.earned
+    assert hall.index.query("SELECT COUNT(*) FROM work_income").rows[0][0] > 10
+
+
+def test_a_note_of_another_chain_is_not_believed(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(income_entries, "MANY", 5)
+    busiest = hall.filled.busiest_work
+    expected = hall.book(notes=True).of(busiest)
+    hall.index.keep(
+        [("UPDATE work_income SET content = ?", [('[["x", "transfer"], [[1, 0, 1, "7", 1]], [], []]',)])]
+    )
+    assert hall.book(notes=True).of(busiest).earned == 7
+    hall.index.keep([("UPDATE work_income SET block_hash = ?", [("0x" + "00" * 32,)])])
+    assert hall.book(notes=True).of(busiest) == expected

@@ -19,9 +19,6 @@ from koinon.works.registration import Card, Registration
 from koinon.works.shares import OWNER, WHOLE, ShareTable
 from koinon.works.vouchers import Claim
 from koinon.works.way import Ways
-from tests.databases import new_place, postgres_url, template
-
-__all__ = ["new_place", "postgres_url", "template"]
 
 pytestmark = pytest.mark.e2e
 

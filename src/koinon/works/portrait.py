@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from koinon.errors import BadInput, IntegrityError, NotFound
 from koinon.works.directory import Entry
+from koinon.works.earnings import Income
 from koinon.works.hall import Hall
 from koinon.works.offers import offer_mark
 from koinon.works.registration import Registration
@@ -142,7 +143,7 @@ def portrait(hall: Hall, work_id: int, until: int | None = None) -> Portrait:
         children=_relatives(children, names),
         names=names,
         uses=open_uses(hall, work_id),
-        words=_words(hall, work_id, way.income.payments),
+        words=_words(hall, work_id, way.income),
         checks=_checks(hall, work_id),
         granted=_granted(hall, work_id),
     )
@@ -185,7 +186,7 @@ def _relatives(found: Sequence[tuple[int, int]], names: Mapping[int, str]) -> tu
     return tuple(Relative(work_id, names.get(work_id, ""), share) for work_id, share in found)
 
 
-def _words(hall: Hall, work_id: int, payments: Sequence[Any]) -> tuple[Word, ...]:
+def _words(hall: Hall, work_id: int, income: Income) -> tuple[Word, ...]:
     found = hall.index.rows(
         "SELECT f.*, b.timestamp,"
         " EXISTS (SELECT 1 FROM reputation_feedback_revoked r WHERE r.agent_id = f.agent_id"
@@ -197,9 +198,7 @@ def _words(hall: Hall, work_id: int, payments: Sequence[Any]) -> tuple[Word, ...
     words = []
     for row in found:
         at = int(row["timestamp"] or 0)
-        paid = sum(
-            each.amount for each in payments if each.payer == row["client_address"] and each.timestamp <= at
-        )
+        paid = income.paid_by(row["client_address"], until=at)
         words.append(
             Word(
                 client=row["client_address"],

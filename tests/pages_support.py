@@ -47,22 +47,22 @@ class Visit:
         self.town.sync()
         return self.client.get(path)
 
-    def ask(self, name: str, **fields: str) -> str:
+    def ask(self, name: str, /, **fields: str) -> str:
         """Send a form in; the path of its review."""
         answer = send(self.client, f"/act/{name}", **fields)
         assert answer.status_code == 303, answer.text
         return str(answer.headers["location"])
 
-    def review(self, name: str, **fields: str) -> str:
+    def review(self, name: str, /, **fields: str) -> str:
         return self.page(self.ask(name, **fields))
 
-    def refused(self, name: str, **fields: str) -> str:
+    def refused(self, name: str, /, **fields: str) -> str:
         """The page that refuses a form: never an error of the server's."""
         answer = send(self.client, f"/act/{name}", **fields)
         assert 400 <= answer.status_code < 500, (answer.status_code, fields, answer.text)
         return html.unescape(answer.text)
 
-    def do(self, name: str, **fields: str) -> str:
+    def do(self, name: str, /, **fields: str) -> str:
         """Send a form in and agree to it; the page that says what happened."""
         return self.agree(self.ask(name, **fields))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages_support import open_town
+from tests.services.answering import Answering, open_answering
 from tests.services.support import Hall, open_hall
 
 
@@ -60,3 +62,15 @@ def prints(text: str) -> str:
 @pytest.fixture(autouse=True, scope="session")
 def quiet_threads() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory, network, devnet):
+    with open_town(tmp_path_factory.mktemp("town"), network, devnet) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def answering() -> Iterator[Answering]:
+    with open_answering() as server:
+        yield server

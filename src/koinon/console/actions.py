@@ -31,8 +31,8 @@ async def act(request: Request, name: str) -> Response:
         raise NotFound(
             f"There is no change named {name!r}.", hint="Go back and try again.", code="action.name"
         )
-    form = await request.form()
-    fields = {key: value for key, value in form.items() if isinstance(value, str) and key != "csrf_token"}
+    async with request.form() as form:
+        fields = {key: value for key, value in form.items() if isinstance(value, str) and key != "csrf_token"}
     return await run_in_threadpool(show_review, request, name, fields)
 
 

@@ -139,7 +139,7 @@ class Services:
             The function cannot be served, or the price or shares are wrong; nothing was registered.
         """
         units = to_units(price, self._decimals)
-        table = _table(shares or {})
+        table = share_table(shares or {})
         place = schema.absolute(target, base or Path.cwd())
         signature = asyncio.run(_signature(place))
         title = name or signature.name
@@ -191,7 +191,7 @@ class Services:
             The address, price or shares are wrong; nothing was registered.
         """
         units = to_units(price, self._decimals)
-        table = _table(shares or {})
+        table = share_table(shares or {})
         place = check_address(endpoint)
         summary = description or f"The service {name}."
         published = self._register(name, summary, card, table)
@@ -226,7 +226,7 @@ class Services:
         Raises BadInput when the file is no such model, or the price or shares are wrong.
         """
         to_units(price, self._decimals)
-        table = _table(shares or {})
+        table = share_table(shares or {})
         models.load(model_file)
         summary = description or f"The model {name}."
         published = self._register(name, summary, card, table)
@@ -379,7 +379,8 @@ async def _signature(target: str) -> Signature:
         await workers.close()
 
 
-def _table(shares: Mapping[str, Fraction]) -> ShareTable:
+def share_table(shares: Mapping[str, Fraction]) -> ShareTable:
+    """Who shares in a service's income, the rest its owner's; BadInput where it is more than the whole."""
     if not shares:
         return ShareTable.of_owner()
     if sum(shares.values()) > 1:

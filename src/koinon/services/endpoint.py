@@ -108,7 +108,17 @@ class Endpoint:
         return response.body
 
     def _ask(self, body: bytes) -> Response:
-        return self._http.request("POST", self._url, body, _HEADERS)
+        try:
+            return self._http.request("POST", self._url, body, _HEADERS)
+        except PeerError as fault:  # it names the address, which is nobody's business but the owner's
+            long = fault.code == "service.bad_answer"
+            raise PeerError(
+                "The endpoint behind this service gave an answer that is too long."
+                if long
+                else "The endpoint behind this service gave no answer.",
+                hint="Nothing was charged; try again later, or tell the service's owner.",
+                code="service.endpoint_failed",
+            ) from fault
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

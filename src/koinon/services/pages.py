@@ -56,16 +56,16 @@ def publish_form(request: Request) -> Response:
 @router.change("/publish/service")
 async def publish(request: Request) -> Response:
     """The form with its file: the source or model is kept in the data directory, the rest is reviewed."""
-    form = await request.form()
-    fields = {name: value for name, value in form.items() if isinstance(value, str) and name != "csrf_token"}
-    fields.pop("source", None)
-    upload = form.get("file")
-    if isinstance(upload, UploadFile) and upload.filename:
-        must_operate(visitor(request))
-        content = await upload.read()
-        fields["source"] = await run_in_threadpool(
-            keep_source, node(request), visitor(request), upload.filename, content
-        )
+    async with request.form() as form:
+        fields = {name: text for name, text in form.items() if isinstance(text, str) and name != "csrf_token"}
+        fields.pop("source", None)
+        upload = form.get("file")
+        if isinstance(upload, UploadFile) and upload.filename:
+            must_operate(visitor(request))
+            content = await upload.read()
+            fields["source"] = await run_in_threadpool(
+                keep_source, node(request), visitor(request), upload.filename, content
+            )
     return await run_in_threadpool(review, request, "services.publish", fields)
 
 

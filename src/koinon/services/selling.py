@@ -18,7 +18,7 @@ from koinon.chain.account import Account
 from koinon.chain.keys import write_private
 from koinon.errors import BadInput, KeyFault
 from koinon.services import models
-from koinon.services.api import Listing
+from koinon.services.api import Listing, share_table
 from koinon.services.counter import open_shelf
 from koinon.services.endpoint import check_address
 from koinon.services.prices import to_units
@@ -64,6 +64,7 @@ def _read(ground: Any, fields: Fields) -> tuple[str, int, dict[str, Fraction]]:
     decimals = int(ground.chain.coin.call("decimals"))
     price = to_units(fields.get("price", "").strip(), decimals)
     shares = read_shares([line.strip() for line in fields.get("shares", "").splitlines() if line.strip()])
+    share_table(shares)
     return kind, price, shares
 
 

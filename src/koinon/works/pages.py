@@ -143,17 +143,16 @@ for _kind in PUBLISHED_KINDS:
 @router.change("/publish/work")
 async def publish_work(request: Request) -> Response:
     """The form with its file: the file is kept, the rest is reviewed."""
-    form = await request.form()
-    fields = {name: value for name, value in form.items() if isinstance(value, str) and name != "csrf_token"}
-    fields = {name: value for name, value in fields.items() if not name.startswith("file_")}
-    upload = form.get("file")
-    if isinstance(upload, UploadFile) and upload.filename:
-        acting(visitor(request))
-        content = await upload.read()
-        kept = await run_in_threadpool(
-            keep_upload, node(request), upload.filename, upload.content_type or "", content
-        )
-        fields |= kept
+    async with request.form() as form:
+        fields = {name: text for name, text in form.items() if isinstance(text, str) and name != "csrf_token"}
+        fields = {name: text for name, text in fields.items() if not name.startswith("file_")}
+        upload = form.get("file")
+        if isinstance(upload, UploadFile) and upload.filename:
+            acting(visitor(request))
+            content = await upload.read()
+            fields |= await run_in_threadpool(
+                keep_upload, node(request), upload.filename, upload.content_type or "", content
+            )
     return await run_in_threadpool(review, request, "works.publish", fields)
 
 

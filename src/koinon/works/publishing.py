@@ -8,11 +8,12 @@ from fractions import Fraction
 from typing import Final
 
 from koinon.chain.account import Account
-from koinon.errors import BadInput, NotFound
+from koinon.errors import BadInput, NotFound, TransactionFailed
 from koinon.web import Action, Fields, Outcome, Review, Say, Visitor, gettext
 from koinon.web import marked as _
 from koinon.works.api import Parent, Works
 from koinon.works.arguments import read_parents, read_shares
+from koinon.works.catalogue import URI_SCHEME
 from koinon.works.forms import DAY_S, acting, coin_unit, days_of, money, read_amount, whole_number
 from koinon.works.ground import Ground
 from koinon.works.registration import Card, Content, Metric, Registration
@@ -87,8 +88,8 @@ def _prepare(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
     works = Works(ground.chain, ground.store)
     result = {}
     rest = Fraction(1) - sum(draft.shares.values(), Fraction(0))
+    _try_parents(works, draft, account)
     for parent in draft.parents:
-        works.owner_of(parent.work_id)
         rest -= Fraction(parent.share, WHOLE)
         result[gettext("The till of Work %(id)s gets", id=parent.work_id)] = (
             f"{float(Fraction(parent.share, WHOLE)):.2%}"
@@ -129,6 +130,22 @@ def _prepare(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
         ),
         result=result,
     )
+
+
+def _try_parents(works: Works, draft: Draft, account: str) -> None:
+    """`BadInput` with the register's own words where it would not take the parents."""
+    if not draft.parents:
+        return
+    works.owner_of(max(parent.work_id for parent in draft.parents))
+    parents = [(parent.work_id, parent.share, parent.permission) for parent in draft.parents]
+    try:
+        works.contract.call("publish", URI_SCHEME, [], draft.royalty_bps, parents, sender=account)
+    except TransactionFailed as refusal:
+        raise BadInput(
+            gettext("The register refuses these parents: %(reason)s", reason=refusal.reason),
+            hint=gettext("Ask their owners for permission, or leave them out."),
+            code="works.parents",
+        ) from refusal
 
 
 def _run(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:

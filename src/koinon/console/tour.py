@@ -18,6 +18,7 @@ from koinon.learning.pages import baseline_words, follow
 from koinon.learning.pictured import picture
 from koinon.learning.round_view import RunView
 from koinon.services.counter import GATEWAY
+from koinon.services.purchase import new_number
 from koinon.services.registry import Registry, Service
 from koinon.web import NavEntry, Router, amount_text, gettext, ngettext, node, render, visitor
 from koinon.web import marked as _
@@ -82,6 +83,7 @@ def tour(request: Request) -> Response:
         way=way,
         picture=_picture(request, story, run, way, names),
         sold=sold,
+        number=new_number(),
         price="" if sold is None else f"{amount_text(sold.price, coin)} {coin.symbol}",
         baseline=baseline_words(run.baseline_name) if run is not None else "",
         asked=[_asked(each) for each in story.applicants],

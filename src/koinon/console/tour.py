@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.console.story import Applicant, Story
-from koinon.learning.pages import baseline_words, follow
+from koinon.learning.pages import follow
 from koinon.learning.pictured import picture
 from koinon.learning.round_view import RunView
 from koinon.services.counter import GATEWAY
@@ -85,7 +85,6 @@ def tour(request: Request) -> Response:
         sold=sold,
         number=new_number(),
         price="" if sold is None else f"{amount_text(sold.price, coin)} {coin.symbol}",
-        baseline=baseline_words(run.baseline_name) if run is not None else "",
         asked=[_asked(each) for each in story.applicants],
         paid=paid,
         parts_of_it=_parts(story, way, names, paid) if way is not None and paid else [],

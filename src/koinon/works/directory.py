@@ -166,9 +166,8 @@ class Directory:
         words = words_of(search)
         if search.strip() and not words:
             return Listing((), None)
-        rarest = self._rarest(words)
         for word in words:
-            conditions.append(_AMONG if word == rarest else _HAS)
+            conditions.append(_AMONG if self._is_rare(word) else _HAS)
             parameters += [word, word + _LAST_CHARACTER]
         if owner is not None:
             conditions.append('f.work_id IN (SELECT t.token_id FROM works_transfer t WHERE t."to" = ?)')
@@ -234,18 +233,13 @@ class Directory:
 
     # inside
 
-    def _rarest(self, words: Sequence[str]) -> str | None:
-        """The word with the fewest entries; None where every word has many."""
-        counts = {
-            word: self.index.rows(
-                "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM work_word"
-                " WHERE word >= ? AND word < ? LIMIT ?) few",
-                (word, word + _LAST_CHARACTER, _RARE),
-            )[0]["n"]
-            for word in words
-        }
-        rarest = min(counts, key=lambda word: counts[word], default=None)
-        return rarest if rarest is not None and counts[rarest] < _RARE else None
+    def _is_rare(self, word: str) -> bool:
+        counted = self.index.rows(
+            "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM work_word"
+            " WHERE word >= ? AND word < ? LIMIT ?) few",
+            (word, word + _LAST_CHARACTER, _RARE),
+        )
+        return int(counted[0]["n"]) < _RARE
 
     def _entries(self, work_ids: Sequence[int]) -> dict[int, Entry]:
         if not work_ids:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from eth_abi.abi import encode as encode_abi
 from koinon.chain.address import checksum
 from koinon.chain.hashing import keccak256
 from koinon.chain.index import EventIndex
+from koinon.errors import IntegrityError
 from tests.index_support import Town
 
 ADDRESS = checksum("0x" + "0d" * 20)
@@ -114,3 +116,25 @@ def test_an_afterwards_check_passes_over_what_cannot_be_decoded(
     stall.shares(2, [ADDRESS], [(1, b"dcba")])
     index.sync()
     assert index.verify() == town.chain.block_number()
+    index.keep([("UPDATE stall_shared_parts SET amount = 2", [()])])
+    with pytest.raises(IntegrityError) as refused:
+        index.verify()
+    assert refused.value.code == "index.differs"
+    assert "stall_shared_parts" in refused.value.message
+
+
+def test_a_feed_that_waits_tells_of_a_contract_whose_past_is_still_being_fetched(
+    index: EventIndex, stall: Stall
+) -> None:
+    stall.shares(1, [], [])
+    index.sync()
+    index.add("stall", ADDRESS, ABI)
+    stop = threading.Event()
+    feed = index.feed(tables=["stall_shared"], stop=stop)
+    fetching = threading.Timer(0.5, index.sync)
+    fetching.start()
+    try:
+        assert next(feed).row["id"] == 1
+    finally:
+        stop.set()
+        fetching.join()

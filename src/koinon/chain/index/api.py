@@ -238,18 +238,23 @@ class EventIndex:
         Sources that are added later do not appear in a feed that is past their blocks.
         """
         cursor = Cursor.parse(after) if isinstance(after, str) else after
+        known: dict[str, Source] = {}
+        at_the_end: object = None
         while stop is None or not stop.is_set():
             with self._engine.read() as reader:
-                chosen = tables or [
-                    table.name for each in ledger.read_sources(reader, {}) for table in each.source.tables
-                ]
-                page = read_page(reader, chosen, cursor)
+                state = ledger.read_state(reader)
+                page: list[FeedEvent] = []
+                if state != at_the_end:
+                    known = {each.source.name: each.source for each in ledger.read_sources(reader, known)}
+                    every = [table.name for source in known.values() for table in source.tables]
+                    page = read_page(reader, tables or every, cursor)
             for event in page:
                 yield event
                 cursor = Cursor.parse(event.cursor)
             if not page:
                 if not endless:
                     return
+                at_the_end = state
                 self._engine.wait(0.2)
 
     def wait(self, after: Cursor | str | None = None, timeout_s: float = 30.0) -> Cursor | None:

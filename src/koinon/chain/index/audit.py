@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from koinon.chain.address import checksum
 from koinon.chain.index import ledger
@@ -72,7 +73,7 @@ def _compare(engine: Engine, window: VerifiedWindow, source: Source) -> None:
                 if int(log["blockNumber"], 16) >= source.from_block
             ]
             decoded = table.layout.decode(logs)
-            proven = [
+            proven: list[tuple[Any, ...]] = [
                 (
                     int(logs[place]["blockNumber"], 16),
                     int(logs[place]["logIndex"], 16),
@@ -81,12 +82,36 @@ def _compare(engine: Engine, window: VerifiedWindow, source: Source) -> None:
                 )
                 for place, row in zip(decoded.places, decoded.rows, strict=True)
             ]
-            if rows != proven:
-                different = set(rows) ^ set(proven)
-                number = min((row[0] for row in different), default=window.start)
-                raise IntegrityError(
-                    f"The rows of {table.name} in block {number} are not what the chain proves.",
-                    hint="The node that was followed lied, or the file was changed. Move the index away: "
-                    "it is made again, from a node you trust or with --verified.",
-                    code="index.differs",
-                )
+            _must_equal(rows, proven, table.name, window.start)
+            for (name, child), elements in zip(table.children, decoded.children, strict=False):
+                names = "".join(f", {quoted(column.name)}" for column in child.columns)
+                rows = reader.select(
+                    f"SELECT block_number, log_index, position{names} "  # noqa: S608  (quoted)
+                    f"FROM {quoted(name)} WHERE block_number BETWEEN ? AND ? "
+                    "ORDER BY block_number, log_index, position",
+                    (max(window.start, source.from_block), window.end),
+                ).rows
+                proven = [
+                    (
+                        int(logs[place]["blockNumber"], 16),
+                        int(logs[place]["logIndex"], 16),
+                        position,
+                        *element,
+                    )
+                    for place, position, element in elements
+                ]
+                _must_equal(rows, proven, name, window.start)
+
+
+def _must_equal(
+    rows: Sequence[tuple[Any, ...]], proven: Sequence[tuple[Any, ...]], table: str, start: int
+) -> None:
+    if list(rows) == list(proven):
+        return
+    number = min((row[0] for row in set(rows) ^ set(proven)), default=start)
+    raise IntegrityError(
+        f"The rows of {table} in block {number} are not what the chain proves.",
+        hint="The node that was followed lied, or the file was changed. Move the index away: "
+        "it is made again, from a node you trust or with --verified.",
+        code="index.differs",
+    )

@@ -67,6 +67,14 @@ def read_head(reader: Reader) -> Header | None:
     return Header(*rows[0]) if rows else None
 
 
+def read_state(reader: Reader) -> tuple[object, ...]:
+    """Another one whenever events came or went."""
+    return reader.select(
+        "SELECT (SELECT hash FROM head) AS hash, COUNT(*) AS sources, SUM(COALESCE(through, -1)) AS through "
+        "FROM source"
+    ).rows[0]
+
+
 def read_sources(reader: Reader, known: Mapping[str, Source]) -> list[Tracked]:
     """Every source, clones after their parents. ``known`` saves reading ABIs again."""
     rows = reader.select(

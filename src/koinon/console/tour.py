@@ -138,7 +138,7 @@ def _parts(story: Story, way: Way, names: Mapping[int, str], paid: int) -> list[
             if flow.payee == OWNER:
                 name = gettext("%(name)s, who led the run", name=name)
         found.append(Part(name, path, flow.share, paid * flow.share // WHOLE))
-    return found
+    return sorted(found, key=lambda part: -part.share)
 
 
 def _asked(applicant: Applicant) -> Asked:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import orjson
 import pytest
@@ -231,11 +232,16 @@ def test_the_tour_says_what_it_will_show_before_anyone_took_it(client, house):
 
 def test_the_tour_goes_with_its_run_and_asks_about_applicants_only_what_is_sold(client, house, finished):
     run_id, work_id = finished
-    story = Story(1, {house.operator.address: HOSTILE}, run_id)
+    story = Story(int(time.time()), {house.operator.address: HOSTILE}, run_id)
     story.save(house.settings.home)
+    page = client.get("/tour").text
+    assert "This tour was interrupted" in page
+    assert "every 1s" not in page
+    (house.settings.home / "tour" / "underway").touch()
     page = client.get("/tour").text
     assert "Harbour" in page
     assert "every 1s" in page
+    assert "interrupted" not in page
     applicant = Applicant({"age": 41.0, HOSTILE: 2.0}, True)
     Story(1, story.parties, run_id, work_id, (applicant,), over=True).save(house.settings.home)
     page = client.get("/tour").text

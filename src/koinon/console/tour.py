@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from koinon.console.story import Applicant, Story
+from koinon.console.story import FOLDER, Applicant, Story
 from koinon.learning.pages import follow
 from koinon.learning.pictured import picture
 from koinon.learning.round_view import RunView
+from koinon.resume import TOUR_UNDERWAY
 from koinon.services.counter import GATEWAY
 from koinon.services.purchase import new_number
 from koinon.services.registry import Registry, Service
@@ -28,6 +30,9 @@ from koinon.works.pages import FRESH_S, hall
 from koinon.works.pictured import river
 from koinon.works.shares import OWNER, WHOLE
 from koinon.works.way import Way
+
+LONGEST_S: Final = 3_600
+"""A tour that began longer ago is not waited for."""
 
 router: Final = Router("console", nav=[NavEntry("explore", "/tour", _("The tour"), order=1)])
 
@@ -88,9 +93,17 @@ def tour(request: Request) -> Response:
         asked=[_asked(each) for each in story.applicants],
         paid=paid,
         parts_of_it=_parts(story, way, names, paid) if way is not None and paid else [],
-        going_on=not story.over and (run is None or run.stage not in ("stopped", "elsewhere")),
+        going_on=_goes_on(home, story, run),
         section="explore",
     )
+
+
+def _goes_on(home: Path, story: Story, run: RunView | None) -> bool:
+    """Whether somebody is taking the tour now; what was killed is cleared away by the next `koinon up`."""
+    if story.over or time.time() - story.began_at > LONGEST_S:
+        return False
+    led = run is None or run.stage not in ("stopped", "elsewhere")
+    return led and (home / FOLDER / TOUR_UNDERWAY).exists()
 
 
 def _picture(

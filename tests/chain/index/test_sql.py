@@ -18,7 +18,7 @@ from tests.index_support import Town
         "DELETE FROM block",
         "DROP TABLE block",
         "UPDATE block SET hash = 'x'",
-        "INSERT INTO undone VALUES ('x', 1, 'x', '[]')",
+        "INSERT INTO undone VALUES ('x', 1, 0, 'x', '[]')",
         "SELECT 1; DROP TABLE block",
         "CREATE TABLE mine (a INTEGER)",
         "CREATE TEMP TABLE mine (a INTEGER)",

@@ -109,7 +109,8 @@ def _undone(reader: Reader, after: Cursor) -> FeedEvent | None:
     cursors: list[str] = []
     while True:
         rows = reader.select(
-            "SELECT parent_hash, log_indexes FROM undone WHERE hash = ? AND number = ?", (block_hash, number)
+            "SELECT below_number, below_hash, log_indexes FROM undone WHERE hash = ? AND number = ?",
+            (block_hash, number),
         ).rows
         if not rows:
             raise BadInput(
@@ -117,13 +118,13 @@ def _undone(reader: Reader, after: Cursor) -> FeedEvent | None:
                 hint="Begin again without a cursor.",
                 code="index.cursor_unknown",
             )
-        parent_hash, indexes = rows[0]
+        below_number, below_hash, indexes = rows[0]
         cursors += [
             Cursor(number, block_hash, log_index=index).text
             for index in reversed(orjson.loads(indexes))
             if index <= last
         ]
-        number, block_hash, last = number - 1, parent_hash, _WHOLE_BLOCK
+        number, block_hash, last = below_number, below_hash, _WHOLE_BLOCK
         if number < 0 or _stands(reader, number, block_hash):
             return FeedEvent("undone", Cursor(number, block_hash).text, undone=tuple(cursors))
 

@@ -193,14 +193,16 @@ def undo(writer: Writer, sources: Sequence[Source], ancestor: Header | None) -> 
                 places.setdefault(number, []).append(index)
         for name in table_names(source):
             writer.execute(f"DELETE FROM {quoted(name)} WHERE block_number > ?", (last,))  # noqa: S608  (quoted)
-    gone = writer.select("SELECT hash, number, parent_hash FROM block WHERE number > ?", (last,)).rows
-    for block_hash, number, parent_hash in gone:
+    gone = writer.select("SELECT number, hash FROM block WHERE number > ? ORDER BY number", (last,)).rows
+    below = (-1, "") if ancestor is None else (ancestor.number, ancestor.hash)
+    for number, block_hash in gone:
         indexes = orjson.dumps(sorted(set(places.get(number, ())))).decode()
         writer.execute("DELETE FROM undone WHERE hash = ?", (block_hash,))
         writer.execute(
-            "INSERT INTO undone (hash, number, parent_hash, log_indexes) VALUES (?, ?, ?, ?)",
-            (block_hash, number, parent_hash, indexes),
+            "INSERT INTO undone (hash, number, below_number, below_hash, log_indexes) VALUES (?, ?, ?, ?, ?)",
+            (block_hash, number, *below, indexes),
         )
+        below = (number, block_hash)
     writer.execute("DELETE FROM undecoded WHERE block_number > ?", (last,))
     writer.execute("DELETE FROM block WHERE number > ?", (last,))
     through = None if ancestor is None else ancestor.number

@@ -9,7 +9,7 @@ from typing import Final
 from koinon.chain.events import Column
 from koinon.chain.index.sources import Source, Table
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables below; an index of another version is made anew from the chain."""
 
 PLACE: Final = ("block_number", "log_index")
@@ -27,9 +27,10 @@ FIXED: Final = (
     # through: the last block whose events of this source are in; NULL before the first.
     "CREATE TABLE IF NOT EXISTS source (name TEXT PRIMARY KEY, address TEXT, parent_table TEXT, "
     "parent_column TEXT, abi TEXT NOT NULL, from_block BIGINT NOT NULL, through BIGINT)",
-    # Blocks with events that a reorganisation took out, so that a feed can say so later.
+    # Blocks that a reorganisation took out, so that a feed can say so later; below: the block under each that
+    # was kept, which is not always its parent (final blocks without events are not kept).
     "CREATE TABLE IF NOT EXISTS undone (hash TEXT PRIMARY KEY, number BIGINT NOT NULL, "
-    "parent_hash TEXT NOT NULL, log_indexes TEXT NOT NULL)",
+    "below_number BIGINT NOT NULL, below_hash TEXT NOT NULL, log_indexes TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS undecoded (block_number BIGINT NOT NULL, log_index BIGINT NOT NULL, "
     "transaction_hash TEXT NOT NULL, address TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, "
     "topics TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (block_number, log_index))",

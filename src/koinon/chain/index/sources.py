@@ -15,9 +15,10 @@ from koinon.chain.events import Child, Column, Layout, layouts, snake
 from koinon.chain.network import Network
 from koinon.errors import BadInput
 
-RESERVED_TABLES: Final = frozenset(
-    {"block", "head", "identity", "source", "undecoded", "undone", "work_file"}
-)
+RESERVED_TABLES: Final = frozenset({"block", "head", "identity", "source", "undecoded", "undone"})
+RESERVED_PREFIX: Final = "work_"
+"""Of tables that other rooms keep beside the index."""
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _LONGEST: Final = 60  # PostgreSQL cuts names after 63 bytes
 
@@ -104,7 +105,7 @@ def check_tables(known: Iterable[Source], added: Source) -> None:
             code="index.abi",
         )
     taken = {name for source in known for name in table_names(source)} | RESERVED_TABLES
-    clash = sorted(set(table_names(added)) & taken)
+    clash = sorted(name for name in table_names(added) if name in taken or name.startswith(RESERVED_PREFIX))
     if clash:
         raise BadInput(
             f"The index has a table {clash[0]} already.", hint="Use another name.", code="index.name"

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from koinon.web.language import gettext, language, ngettext, url
 
@@ -65,10 +66,9 @@ def amount(units: int, unit: Unit, *, symbol: bool = False) -> Markup:
     """
     exact = gettext("exactly %(units)s smallest units", units=f"{int(units):,}")
     shown = amount_text(int(units), unit)
-    tail = Markup(' <span class="unit">{}</span>').format(unit.symbol) if symbol else Markup("")
-    return Markup('<data class="amount" value="{}" data-exact="{}" tabindex="0">{}</data>{}').format(
-        int(units), exact, shown, tail
-    )
+    tail = Markup(' <span class="unit">%s</span>') % unit.symbol if symbol else Markup("")
+    said = (int(units), exact, shown, tail)
+    return Markup('<data class="amount" value="%s" data-exact="%s" tabindex="0">%s</data>%s') % said
 
 
 def percent(value: float | Fraction, digits: int = 1) -> str:
@@ -82,9 +82,8 @@ def share(parts: int) -> Markup:
     """A share in 1e-9 as percent; the exact count on hover and focus."""
     value = Fraction(int(parts), SHARE_WHOLE)
     exact = gettext("exactly %(parts)s parts of a billion", parts=f"{int(parts):,}")
-    return Markup('<data class="amount" value="{}" data-exact="{}" tabindex="0">{}</data>').format(
-        int(parts), exact, percent(value, 2)
-    )
+    said = (int(parts), exact, percent(value, 2))
+    return Markup('<data class="amount" value="%s" data-exact="%s" tabindex="0">%s</data>') % said
 
 
 def address(account: str, name: str | None = None, *, link: bool = True) -> Markup:
@@ -109,26 +108,31 @@ def block(block_number: int) -> Markup:
     return Markup('<a href="{}">{}</a>').format(url(f"/chain/block/{block_number}"), number(block_number))
 
 
+@lru_cache(8_192)
 def _long(text: str, head: int, tail: int, name: str | None, href: str | None) -> Markup:
     if len(text) <= head + tail + 1:
-        body = Markup("{}").format(text)
+        body = escape(text)
     else:
-        body = Markup('{}<span class="middle">{}</span>{}').format(
-            text[:head], text[head:-tail], text[-tail:]
-        )
-    code = Markup("<code>{}</code>").format(body)
+        parts = (text[:head], text[head:-tail], text[-tail:])
+        body = Markup('%s<span class="middle">%s</span>%s') % parts
+    code = Markup("<code>%s</code>") % body
     if href is not None:
-        code = Markup('<a href="{}" title="{}">{}</a>').format(href, text, code)
-    label = Markup('<span class="name">{}</span> ').format(name) if name else Markup("")
-    return Markup('<span class="long">{}{}</span>').format(label, code)
+        code = Markup('<a href="%s" title="%s">%s</a>') % (href, text, code)
+    label = Markup('<span class="name">%s</span> ') % name if name else Markup("")
+    return Markup('<span class="long">%s%s</span>') % (label, code)
 
 
 def moment(timestamp: float) -> str:
     """An exact time: 25 Nov 2026, 03:12:55 UTC."""
     if timestamp > _LAST_SECOND:
         return gettext("after the year 9999")
+    return _moment(timestamp, _LOCALES[language()])
+
+
+@lru_cache(8_192)
+def _moment(timestamp: float, locale: str) -> str:
     at = datetime.fromtimestamp(timestamp, UTC)
-    return f"{format_datetime(at, 'medium', locale=_LOCALES[language()])} UTC"
+    return f"{format_datetime(at, 'medium', locale=locale)} UTC"
 
 
 def ago_text(timestamp: float, now: float | None = None) -> str:
@@ -157,6 +161,5 @@ def ago_text(timestamp: float, now: float | None = None) -> str:
 def ago(timestamp: float, now: float | None = None) -> Markup:
     """A time as "3 min ago", with the exact time on hover and focus. Unix seconds."""
     machine = datetime.fromtimestamp(min(timestamp, _LAST_SECOND), UTC).isoformat().replace("+00:00", "Z")
-    return Markup('<time datetime="{}" data-exact="{}" tabindex="0">{}</time>').format(
-        machine, moment(timestamp), ago_text(timestamp, now)
-    )
+    said = (machine, moment(timestamp), ago_text(timestamp, now))
+    return Markup('<time datetime="%s" data-exact="%s" tabindex="0">%s</time>') % said

@@ -8,10 +8,12 @@ A payment's ``rail`` is how it came: ``channel`` (settled out of payment channel
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Literal
 
 from koinon.works.till import due
@@ -107,16 +109,38 @@ class Income:
     def _summed(self) -> Sums:
         return self.sums or Sums().plus(self.payments, self.releases)
 
-    def paid_by(self, payer: str, until: int) -> int:
-        """What one payer had paid by a moment (Unix seconds)."""
-        return sum(each.amount for each in self._of_payer.get(payer, ()) if each.timestamp <= until)
+    @cached_property
+    def last_paid(self) -> dict[str, int]:
+        """Payer → when it last paid (Unix seconds)."""
+        found: dict[str, int] = {}
+        for payment in self.payments:
+            found[payment.payer] = max(payment.timestamp, found.get(payment.payer, 0))
+        return found
 
     @cached_property
-    def _of_payer(self) -> dict[str, list[Payment]]:
+    def first_paid(self) -> int | None:
+        """When the first payment came (Unix seconds)."""
+        return min((payment.timestamp for payment in self.payments), default=None)
+
+    def paid_by(self, payer: str, until: int) -> int:
+        """What one payer had paid by a moment (Unix seconds)."""
+        times, totals = self._of_payer.get(payer, ((), ()))
+        place = bisect_right(times, until)
+        return totals[place - 1] if place else 0
+
+    @cached_property
+    def _of_payer(self) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Payer → when it paid, and what that had come to each time."""
         found: dict[str, list[Payment]] = defaultdict(list)
-        for payment in self.payments:
+        for payment in sorted(self.payments, key=lambda payment: payment.timestamp):
             found[payment.payer].append(payment)
-        return dict(found)
+        return {
+            payer: (
+                tuple(each.timestamp for each in paid),
+                tuple(accumulate(each.amount for each in paid)),
+            )
+            for payer, paid in found.items()
+        }
 
     def due(self, payee: str, share: int) -> int:
         """What a release would pay a payee with this share (1e-9) now."""

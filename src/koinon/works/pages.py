@@ -92,7 +92,7 @@ def work(request: Request, work_id: int) -> Response:
     income, unit = found.way.income, _coin(request)
     head = hall(request).index.head()
     now = head.timestamp if head is not None else 0
-    first = min((payment.timestamp for payment in hall(request).book.of(work_id).payments), default=now)
+    first = hall(request).book.of(work_id).first_paid or now
     known, me = request.app.state.contribute.name_of, visitor(request)
 
     def named(account: str) -> str | None:

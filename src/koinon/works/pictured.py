@@ -5,16 +5,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from koinon.web.formatting import Unit
 from koinon.web.language import gettext as _
 from koinon.web.language import url
 from koinon.web.pictures import Place, River, Stream
+from koinon.web.pictures.streams import others
 from koinon.works.purse import Purse
 from koinon.works.shares import OWNER
 from koinon.works.way import Way
 
 Named = Callable[[str], str | None]
+
+MOST_PAYERS: Final = 60
+"""Payers that are told apart; a picture shows fewer still."""
 
 
 def river(way: Way, names: Mapping[int, str], unit: Unit, name_of: Named, *, fresh_since: int = 0) -> River:
@@ -38,13 +43,18 @@ def river(way: Way, names: Mapping[int, str], unit: Unit, name_of: Named, *, fre
         for each in way.works
     }
     streams: list[Stream] = []
-    fresh = {
-        payment.payer for payment in way.income.payments if fresh_since and payment.timestamp >= fresh_since
-    }
-    for payer, amount in way.income.by_payer.items():
+    fresh = {payer for payer, at in way.income.last_paid.items() if fresh_since and at >= fresh_since}
+    payers = list(way.income.by_payer.items())
+    for payer, amount in payers[:MOST_PAYERS]:
         key = f"payer-{payer}"
         places[key] = Place(key, name_of(payer) or _short(payer), "payer", url(f"/chain/address/{payer}"))
         streams.append(Stream(key, _till(work_id), amount, fresh=payer in fresh))
+    small = payers[MOST_PAYERS:]
+    if small:
+        together = others(len(small))
+        places[together.key] = together
+        moved = any(payer in fresh for payer, _amount in small)
+        streams.append(Stream(together.key, _till(work_id), sum(amount for _, amount in small), fresh=moved))
     merged: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for flow in way.flows:
         if not flow.amount:

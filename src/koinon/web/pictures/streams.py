@@ -19,12 +19,21 @@ OTHER_PAYEES: Final = "other-payees"
 
 @dataclass(frozen=True)
 class Place:
-    """Where money comes from, passes through or ends. ``key`` is unique in the river; ``href`` its page."""
+    """Where money comes from, passes through or ends. ``key`` is unique in the river; ``href`` its page.
+
+    One whose key is `OTHER_PAYERS` stands for ``count`` payers that are too small to be told apart.
+    """
 
     key: str
     label: str
     kind: Kind
     href: str = ""
+    count: int = 1
+
+
+def others(count: int, key: str = OTHER_PAYERS) -> Place:
+    """Several places told together."""
+    return Place(key, ngettext("%(num)s other", "%(num)s others", count), "others", count=count)
 
 
 @dataclass(frozen=True)
@@ -142,20 +151,20 @@ class River:
             )
         places = {key: place for key, place in self.places.items() if key not in renamed}
         for name in set(renamed.values()):
-            count = sum(one == name for one in renamed.values())
-            words = ngettext("%(num)s other", "%(num)s others", count)
-            places[name] = Place(name, words, "others")
+            count = sum(self.places[key].count for key, one in renamed.items() if one == name)
+            places[name] = others(count, name)
         return replace(self, places=places, streams=tuple(merged.values()))
 
     def _others(self, keys: set[str], most: int, name: str) -> dict[str, str]:
-        if len(keys) <= most:
+        together, keys = keys & {name}, keys - {name}
+        if len(keys) + len(together) <= most:
             return {}
         size: dict[str, int] = defaultdict(int)
         for stream in self.streams:
             for key in {stream.source, stream.target} & keys:
                 size[key] += stream.amount
         ranked = sorted(keys, key=lambda key: (-size[key], key))
-        return dict.fromkeys(ranked[most - 1 :], name)
+        return dict.fromkeys((*ranked[most - 1 :], *together), name)
 
     def flowing(self) -> River:
         """Without streams that carry nothing, unless the whole river is dry; then with a first payer."""

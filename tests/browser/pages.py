@@ -53,6 +53,8 @@ PAGES: Final = (
     _page("publish", "/publish"),
     _page("publish-dataset", "/publish/dataset"),
     _page("publish-model", "/publish/model"),
+    _page("publish-artwork", "/publish/artwork"),
+    _page("publish-other", "/publish/other"),
     _page("publish-service", "/publish/service"),
     _page("services", "/services"),
     _page("tour", "/tour"),

@@ -214,7 +214,15 @@ class _World:
         self.emit("works_till_deployed", work_id=work_id, till=till)
         self.emit("till_root_written", till, root="0x" + table.root.hex())
         if work_id % 3 == 0:
-            self.emit("terms_offer_made", work_id=work_id, use=1, owner=owner, token=self.coin, price=10**6, consent=1)
+            self.emit(
+                "terms_offer_made",
+                work_id=work_id,
+                use=1,
+                owner=owner,
+                token=self.coin,
+                price=10**6,
+                consent=1,
+            )
         if work_id % 10 == 0:
             self.emit("works_uri_updated", agent_id=work_id, new_uri=uri, updated_by=owner)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from koinon.chain import artifacts
 from koinon.chain.anvil import find_anvil
@@ -99,11 +99,18 @@ class Hall:
             process.stop()
 
 
+class HasNetworkFile(Protocol):
+    """What a gateway's process needs of whoever starts it."""
+
+    @property
+    def network_file(self) -> Path: ...
+
+
 @dataclass
 class GatewayProcess:
     """``python -m koinon.services.gateway`` and what it said."""
 
-    hall: Hall
+    hall: HasNetworkFile
     data_dir: Path
     key: Key
     options: dict[str, Any]

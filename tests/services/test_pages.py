@@ -14,7 +14,8 @@ from koinon.chain.keys import Key
 from koinon.services.counter import GATEWAY, keyring, open_shelf
 from koinon.works.api import Works
 from koinon.works.registration import Card, Registration, Service
-from tests.pages_support import COIN, send, state
+from tests.console.wallet_support import send
+from tests.pages_support import COIN, state
 from tests.services.support import GatewayProcess
 
 PRICE = 1_000
@@ -68,7 +69,7 @@ def form(visit, work_id, /, **changed):
     """What the form on the service's page sends."""
     page = visit.page(f"/works/{work_id}/call")
     fields = {
-        name: re.search(rf'name="{name}" value="([^"]*)"', page).group(1)
+        name: re.findall(rf'name="{name}" value="([^"]*)"', page)[0]
         for name in ("work_id", "number", "price")
     }
     return {**fields, "json": '{"income": 7}', "calls": "0", **changed}

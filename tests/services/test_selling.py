@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from koinon.services.counter import open_shelf
-from tests.pages_support import send
+from tests.console.wallet_support import send
+from tests.pages_support import 
 
 CODE = b'''
 def double(income: float) -> float:

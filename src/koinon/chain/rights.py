@@ -3,7 +3,8 @@
 
 Read: the slots of proxies (EIP-1967's, and the older ones of ZeppelinOS that some coins use) and ``owner()``
 (ERC-173). Koinon's own contracts have neither; ERC-8004's registries are proxies that their owner can give
-other code. A contract of others may hide its masters elsewhere, so where nothing is found that is all that is said.
+other code. A contract of others may hide its masters elsewhere, so where nothing is found that is all that is
+said.
 """
 
 from __future__ import annotations

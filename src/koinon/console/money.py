@@ -16,8 +16,8 @@ from koinon.services.counter import open_counter, open_shelf
 from koinon.services.transport import Http
 from koinon.web import Action, Fields, Outcome, Review, Router, Say, Visitor, gettext, node, render, visitor
 from koinon.web.pictures import draw_river
-from koinon.works.forms import coin_unit, money
 from koinon.works.exits import channel_fields
+from koinon.works.forms import coin_unit, money
 from koinon.works.hall import Hall
 from koinon.works.pages import hall
 from koinon.works.pictured import account_river

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from koinon.chain.joining import own_contracts
 from koinon.chain.rights import Rights
 from koinon.web import Router, node, render
 from koinon.web import marked as _
+
+_REMEMBERED_S: Final = 60.0
 
 router: Final = Router("console")
 
@@ -113,7 +116,7 @@ def trust(request: Request) -> Response:
     return render(
         request,
         "trust.html",
-        contracts=_contracts(ground),
+        contracts=_fresh(request, ground),
         operator=operator.address if operator is not None else None,
         signer=network.signer,
         quorums=_quorums(network.test_money),
@@ -122,6 +125,16 @@ def trust(request: Request) -> Response:
         node_url=getattr(ground, "rpc_url", ""),
         section="trust",
     )
+
+
+def _fresh(request: Request, ground: Any) -> list[ContractTrust]:
+    """The rights as the chain had them at most a minute ago."""
+    state = request.app.state
+    read_at, found = getattr(state, "trust", (-_REMEMBERED_S, []))
+    if time.monotonic() - read_at >= _REMEMBERED_S:
+        found = _contracts(ground)
+        state.trust = time.monotonic(), found
+    return list(found)
 
 
 def _contracts(ground: Any) -> list[ContractTrust]:

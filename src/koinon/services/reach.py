@@ -90,12 +90,9 @@ def is_ordinary(address: str, *, private: bool) -> bool:
     inside = getattr(found, "ipv4_mapped", None)
     if inside is not None:
         return is_ordinary(str(inside), private=private)
-    if (
-        any(found in network for network in _TUNNELS)
-        or found.is_link_local
-        or found.is_multicast
-        or found.is_unspecified
-    ):
+    strange = found.is_link_local or found.is_multicast or found.is_unspecified
+    strange = strange or (found.is_reserved and not found.is_loopback)
+    if strange or any(found in network for network in _TUNNELS):
         return False
     return found.is_global or (private and found.is_private and str(found) not in _METADATA)
 

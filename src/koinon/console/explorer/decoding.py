@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from koinon.chain import artifacts
 from koinon.chain.abi import Event, Function
@@ -15,6 +16,9 @@ from koinon.chain.artifacts import Artifact
 from koinon.chain.handle import Chain
 from koinon.errors import BadInput, IntegrityError, NotFound
 from koinon.works.till import read_footer
+
+_EMPTY_S: Final = 5.0
+_MOST_EMPTY: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -52,21 +56,42 @@ class Decoder:
     Safe to share between threads; it remembers which address is whose.
     """
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, clock: Callable[[], float] = time.monotonic) -> None:
         self._chain = chain
+        self._clock = clock
         self._known = {address: name for name, address in chain.network.contracts.items()}
         self._tills: dict[str, int | None] = {}
+        self._empty: dict[str, float] = {}
+
+    def learn(self, addresses: Iterable[str]) -> None:
+        """Find out in one message what stands at addresses that are not known yet."""
+        wanted = [each for each in dict.fromkeys(addresses) if not self._is_known(each)]
+        codes = self._chain.rpc.batch([("eth_getCode", [each, "latest"]) for each in wanted])
+        for address, code in zip(wanted, codes, strict=True):
+            self.note(address, str(code))
+
+    def note(self, address: str, code: str) -> None:
+        """Remember what stands at an address by its code (0x-hex): a contract's for ever, that there is none
+        for a short while, since a till may be deployed there later."""
+        if len(code) <= 2:
+            if len(self._empty) >= _MOST_EMPTY:
+                self._empty.clear()
+            self._empty[address] = self._clock() + _EMPTY_S
+            return
+        footer = read_footer(bytes.fromhex(code[2:]))
+        ours = footer is not None and checksum(footer.registry) == self._chain.network.address("Works")
+        self._tills[address] = footer.work_id if footer is not None and ours else None
 
     def work_of_till(self, address: str) -> int | None:
         """The Work whose deployed till stands there, or None."""
-        if address not in self._tills:
-            code = str(self._chain.rpc.call("eth_getCode", address, "latest"))
-            footer = read_footer(bytes.fromhex(code[2:]))
-            ours = footer is not None and checksum(footer.registry) == self._chain.network.address("Works")
-            if footer is None and len(code) <= 2:
-                return None  # not yet: a till may be deployed there later
-            self._tills[address] = footer.work_id if footer is not None and ours else None
-        return self._tills[address]
+        if not self._is_known(address):
+            self.learn([address])
+        return self._tills.get(address)
+
+    def _is_known(self, address: str) -> bool:
+        if address in self._known or address in self._tills:
+            return True
+        return self._empty.get(address, 0.0) > self._clock()
 
     def contract_name(self, address: str) -> str | None:
         """The network's name for a contract; ``Till`` for any Work's till; None for a stranger."""

@@ -143,6 +143,7 @@ class ChainReader:
                 hint="The newest block is on the page Chain.",
                 code="explorer.block",
             )
+        self._learn(found["transactions"])
         return BlockView(
             number=_number(found["number"]),
             hash=found["hash"],
@@ -157,7 +158,9 @@ class ChainReader:
     def lines(self, hashes: Sequence[str]) -> list[TransactionLine]:
         """Transactions by their hashes, in that order; unknown ones are left out."""
         found = self._chain.rpc.batch([("eth_getTransactionByHash", [each]) for each in hashes])
-        return [self._line(each) for each in found if each is not None]
+        there = [each for each in found if each is not None]
+        self._learn(there)
+        return [self._line(each) for each in there]
 
     def transaction(self, transaction_hash: str) -> TransactionView:
         """A transaction with what it did; `NotFound` where the node never saw it."""
@@ -173,6 +176,7 @@ class ChainReader:
                 hint="Check the hash and the network; one that was sent a moment ago may need another.",
                 code="explorer.transaction",
             )
+        self._learn([sent], (receipt or {}).get("logs", ()))
         line = self._line(sent)
         if receipt is None:
             return TransactionView(
@@ -214,6 +218,7 @@ class ChainReader:
                 ("eth_getCode", [address, "latest"]),
             ]
         )
+        self.decoder.note(address, code)
         return AddressView(
             address=address,
             name=self.decoder.contract_name(address),
@@ -223,6 +228,11 @@ class ChainReader:
             nonce=_number(nonce),
             code_size=len(code) // 2 - 1,
         )
+
+    def _learn(self, sent: Sequence[Mapping[str, Any]], logs: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Ask at once who stands where, for calls and events that are about to be read."""
+        called = [checksum(each["to"]) for each in sent if each.get("to") and len(each["input"]) >= 10]
+        self.decoder.learn([*called, *(checksum(each["address"]) for each in logs)])
 
     def _line(self, sent: Mapping[str, Any]) -> TransactionLine:
         to = checksum(sent["to"]) if sent.get("to") else None

@@ -11,7 +11,6 @@ import pytest
 
 from koinon.services.counter import open_shelf
 from tests.console.wallet_support import send
-from tests.pages_support import 
 
 CODE = b'''
 def double(income: float) -> float:

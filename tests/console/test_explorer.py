@@ -117,7 +117,6 @@ def test_a_transaction_tells_what_was_asked_and_what_happened(town, guest, trans
 def test_a_refused_transaction_tells_the_contracts_reason(town, guest):
     coin = town.chain.coin
     asked = coin.transaction("transfer", NOBODY, 10**30)
-    nonce = int(town.chain.rpc.call("eth_getTransactionCount", town.owner.address, "pending"), 16)
     sent = town.chain.rpc.call(
         "eth_sendTransaction",
         {
@@ -127,9 +126,8 @@ def test_a_refused_transaction_tells_the_contracts_reason(town, guest):
             "gas": hex(200_000),
         },
     )
-    assert nonce >= 0
     page = guest.page(f"/chain/transaction/{sent}")
-    assert "coin: " in page
+    assert "erc20: transfer amount exceeds balance" in page
 
 
 def _unlocked(town):
@@ -157,16 +155,19 @@ def test_events_and_calls_of_strangers_are_told_as_guesses_or_raw(town, guest):
     data = town.chain.coin.transaction("transfer", NOBODY, 5).data
     receipt = town.transact(Call(stranger, data))
     page = guest.page(f"/chain/transaction/{receipt.transaction_hash}")
-    assert "(guessed)" in page
+    assert "guessed from the first four bytes" in page
+    assert "An event this node has no words for" in page
+    assert "A contract that this node does not know was called" in page
+    assert "(guessed)" in guest.page(f"/chain/block/{receipt.block_number}")
     assert "0x" + "ee" * 32 in page.replace('<span class="middle">', "").replace("</span>", "")
     assert "This is a contract" in guest.page(f"/chain/address/{stranger}")
     odd = town.transact(Call(stranger, b"\x01\x02\x03\x04\x05"))
-    assert "sends ETH or data" in guest.page(f"/chain/transaction/{odd.transaction_hash}")
+    assert "sends ETH or data" in guest.page(f"/chain/block/{odd.block_number}")
 
 
 def test_an_address_tells_its_money_and_what_names_it(town, guest, transfer):
     page = guest.page(f"/chain/address/{town.owner.address}")
-    assert "Coin · Transfer" in page
+    assert "coin · transfer" in page.lower()
     assert "What has this account done?" in page
     work = town.work("With a till", shares={NOBODY: 0.5})
     assert f"This is the till of Work {work.work_id}" in guest.page(f"/chain/address/{work.till}")
@@ -196,7 +197,7 @@ def test_every_contract_has_a_page_of_what_it_can_do(town, guest):
         assert "How it was compiled" in guest.page(f"/chain/contract/{name}")
 
 
-@pytest.mark.parametrize("name", ["Nothing", "..", "coin", "²", "%2e%2e%2fCoin"])
+@pytest.mark.parametrize("name", ["Nothing", "coin", "²", "%2e%2e%2fCoin"])
 def test_a_contract_that_nobody_knows_is_not_found(guest, name):
     assert guest.client.get(f"/chain/contract/{name}").status_code in (404, 422)
 
@@ -246,7 +247,7 @@ def test_a_write_that_the_contract_refuses_tells_its_reason_before_it_is_sent(gu
         argument_0=NOBODY,
         argument_1=str(10**30),
     )
-    assert "The contract refuses this: coin: " in page
+    assert "The contract refuses this: erc20: transfer amount exceeds balance" in page
 
 
 @pytest.mark.parametrize(
@@ -280,8 +281,16 @@ def test_a_block_costs_the_node_a_handful_of_messages(town, guest, transfer, mon
     messages = []
     rpc = town.chain.rpc
     call, batch = rpc.call, rpc.batch
-    monkeypatch.setattr(rpc, "call", lambda *a, **k: messages.append(a) or call(*a, **k))
-    monkeypatch.setattr(rpc, "batch", lambda *a, **k: messages.append(a) or batch(*a, **k))
+
+    def counted(ask):
+        def asked(*arguments, **options):
+            messages.append(arguments)
+            return ask(*arguments, **options)
+
+        return asked
+
+    monkeypatch.setattr(rpc, "call", counted(call))
+    monkeypatch.setattr(rpc, "batch", counted(batch))
     for path in (
         f"/chain/block/{transfer.block_number}",
         f"/chain/transaction/{transfer.transaction_hash}",

@@ -69,12 +69,17 @@ def _places(contracts: tuple[tuple[str, str], ...], start_block: int) -> tuple[t
 
 
 def _columns(network: Network) -> Iterator[tuple[str, str, str]]:
+    names = {snake(name): name for name in network.contracts}
     for source in network_sources(network):
         for table in source.tables:
             known = {column.name for column in table.columns if column.indexed}
             for name in (snake(field) for field in _addresses(source.abi, table.layout.event.signature)):
                 if name in known:
-                    yield f"{source.name} · {table.layout.event.name}", f'"{table.name}"', f'"{name}"'
+                    yield (
+                        f"{names.get(source.name, source.name)} · {table.layout.event.name}",
+                        f'"{table.name}"',
+                        f'"{name}"',
+                    )
 
 
 def _addresses(abi: Sequence[Mapping[str, Any]], signature: str) -> Iterator[str]:

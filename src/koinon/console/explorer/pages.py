@@ -211,7 +211,9 @@ def find(request: Request) -> Response:
     found = search(ground.chain, text)
     if len(found) == 1:
         return RedirectResponse(found[0].href, status_code=303)
-    works = hall(request).directory.newest(search=text.strip()[:200]).entries if text.strip() else ()
+    directory = hall(request).directory
+    directory.refresh()
+    works = directory.newest(search=text.strip()[:200]).entries if text.strip() else ()
     return render(
         request, "explorer/search.html", query=text[:200], found=found, works=works, section="explore"
     )

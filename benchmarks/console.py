@@ -66,7 +66,7 @@ PAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "/chain/contract/Works",
         "/search?q=harbour",
     ),
-    "owner": ("/me", "/money", "/actions", "/works/{busiest_work}", "/me/export.json"),
+    "owner": ("/me", "/money", "/actions", "/works/{busiest_work}"),
     "payer": ("/me", "/money", "/works/{busiest_work}"),
     "operator": ("/me", "/money", "/publish/service", "/services"),
 }
@@ -171,7 +171,7 @@ def first_load_kb(url: str) -> float:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.on("requestfinished", finished.append)
+        page.on("requestfinished", lambda request: finished.extend([request]))
         page.goto(f"{url}/")
         page.wait_for_timeout(1_500)
         total = 0

@@ -168,15 +168,17 @@ def test_a_refusal_in_the_wallet_costs_nothing_and_the_wish_can_be_taken_up_agai
 def test_a_wallet_on_another_chain_is_asked_to_change_and_told_why(stage):
     page = stage.buyer.new_page()
     inject(page, stage.wallet, "0x1")
+    told_so: list[str] = []
+    page.expose_function("note", lambda words: told_so.extend([words]))
     page.add_init_script(
-        "addEventListener('DOMContentLoaded', () => new MutationObserver((all) => all.forEach(({ target }) =>"
-        " (window.told = (window.told || '') + target.textContent))).observe("
-        "document.querySelector('.wallet-state'), { childList: true }))"
+        "addEventListener('DOMContentLoaded', () => new MutationObserver((all) =>"
+        " all.forEach(({ target }) => note(target.textContent))).observe("
+        "document.querySelector('.wallet-state') || document.body, { childList: true }))"
     )
     page.goto(f"{stage.place.base}/login")
     page.get_by_role("button", name="Test Wallet").click()
-    page.wait_for_function("(window.told || '').includes('Your wallet is on another network.')")
     page.wait_for_url("**/me")
+    assert any("Your wallet is on another network." in words for words in told_so)
     page.close()
 
 

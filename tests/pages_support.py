@@ -160,3 +160,8 @@ def open_town(home: Path, network: Network, devnet: Devnet) -> Iterator[Town]:
 def state(page: str) -> str:
     found = re.search(r'data-state="(\w+)"', page)
     return found.group(1) if found else ""
+
+
+def words(page: str) -> str:
+    """What a page says, without its tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))

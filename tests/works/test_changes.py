@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What visitors change about Works: collecting, speaking, offering, buying, taking money back."""
+"""What visitors change about Works: collecting, speaking, offering, buying."""
 
 from __future__ import annotations
 
 import pytest
 
-from koinon.works.channels import Channels
-from koinon.works.exits import channel_fields
 from koinon.works.terms import Consent, Terms, Use, text_digest
 from tests.pages_support import COIN
 
@@ -207,64 +205,3 @@ def _own(town):
     if not hasattr(town, "own"):
         town.own = str(town.work("Own").work_id)
     return town.own
-
-
-# ------------------------------------------------------------ exits
-
-
-@pytest.fixture
-def channel(town, work):
-    """A channel that the operator pays from, with 3 coins in it."""
-    channels, operator = Channels(town.chain), town.house.operator
-    salt = bytes([len(town.chain.rpc.url)]) + town.chain.block_number().to_bytes(31, "big")
-    config = channels.config(operator.address, work.till, town.owner.address, salt=salt)
-    town.pay(operator.address, 3 * COIN)
-    authorization = channels.authorize_deposit(
-        operator,
-        config,
-        3 * COIN,
-        valid_before=town.chain.timestamp() + 3_600,
-        salt=town.chain.block_number(),
-    )
-    channels.deposit(town.owner, config, authorization)
-    return config
-
-
-def test_money_leaves_a_channel_by_announcing_waiting_and_taking(town, channel):
-    operator, fields = town.operator(), channel_fields(channel)
-    assert "3.00 tUSD can be taken back" in operator.review("works.exit", **fields)
-    assert "works.exit_unannounced" in operator.refused("works.take", **fields)
-    operator.do("works.exit", **fields)
-    assert "works.exit_early" in operator.refused("works.take", **fields)
-    town.chain.rpc.call("evm_increaseTime", channel.withdraw_delay_s + 1)
-    town.chain.rpc.call("evm_mine")
-    before = town.coins(operator.address)
-    assert "Take it now" in operator.page("/money")
-    operator.do("works.take", **fields)
-    assert town.coins(operator.address) - before == 3 * COIN
-    assert "works.channel_empty" in operator.refused("works.exit", **fields)
-
-
-def test_nobody_takes_money_out_of_anothers_channel(guest, channel):
-    assert "works.channel_empty" in guest.refused("works.exit", **channel_fields(channel))
-
-
-@pytest.mark.parametrize(
-    ("field", "text"),
-    [
-        ("salt", "0x12"),
-        ("salt", "zz"),
-        ("token", "nonsense"),
-        ("receiver", ""),
-        ("withdraw_delay_s", "²"),
-        ("withdraw_delay_s", "-1"),
-        ("withdraw_delay_s", "99999999999"),
-        ("payer_authorizer", "0x" + "zz" * 20),
-    ],
-)
-def test_a_channel_that_is_none_is_refused(town, channel, field, text):
-    fields = {**channel_fields(channel), field: text}
-    operator = town.operator()
-    for action in ("works.exit", "works.take"):
-        page = operator.refused(action, **fields)
-        assert "works.channel" in page

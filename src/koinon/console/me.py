@@ -22,7 +22,7 @@ from koinon.web import NavEntry, Router, gettext, node, render, visitor
 from koinon.web import marked as _
 from koinon.works.forms import USES
 from koinon.works.pages import hall
-from koinon.works.standing import REVOKE, held, lent, sold
+from koinon.works.standing import REVOKE, held, lent, sold, spoken
 
 LEAST_PASSWORD: Final = 12
 """Characters of a backup's password."""
@@ -69,16 +69,23 @@ def export(request: Request) -> Response:
     if who.address is None:
         raise KeyFault(gettext("Nobody has come in."), hint=gettext("Come in first."), code="web.nobody")
     works = here.directory.newest(owner=who.address, limit=1_000).entries
-    purse = here.purses.of(who.address, [work.work_id for work in works])
+    shared = here.directory.of_payee(who.address)
+    purse = here.purses.of(who.address, [*(work.work_id for work in works), *shared])
     document = {
         "account": who.address,
         "network": ground.chain.network.name,
         "chain_id": ground.chain.chain_id,
         "exported_at": int(time.time()),
         "works": [_work(here, work) for work in works],
-        "income": {"received": str(purse.received), "withdrawable": str(purse.withdrawable)},
+        "income": {
+            "received": str(purse.received),
+            "withdrawable": str(purse.withdrawable),
+            "parts": [_plain(asdict(part)) for part in purse.parts],
+            "newest_works_only": purse.more,
+        },
         "grants_held": [_plain(asdict(each)) for each in held(here.index, who.address)],
         "grants_sold": [_plain(asdict(each)) for each in sold(here.index, who.address)],
+        "words_given": [_plain(asdict(each)) for each in spoken(here.index, who.address)],
         "channels": [_plain(asdict(each)) for each in here.purses.channels(who.address)],
         "rights_lent": [_plain(asdict(each)) for each in lent(here.index, ground.chain, who.address)],
     }

@@ -14,9 +14,22 @@ from koinon.chain.account import Account
 from koinon.errors import KeyFault, KoinonError
 from koinon.services.counter import open_counter, open_shelf
 from koinon.services.transport import Http
-from koinon.web import Action, Fields, Outcome, Review, Router, Say, Visitor, gettext, node, render, visitor
+from koinon.web import (
+    Action,
+    Fields,
+    Outcome,
+    Review,
+    Router,
+    Say,
+    Unit,
+    Visitor,
+    gettext,
+    node,
+    render,
+    visitor,
+)
 from koinon.web.pictures import draw_river
-from koinon.works.exits import channel_fields
+from koinon.works.exits import channel_fields, other_unit
 from koinon.works.forms import coin_unit, money
 from koinon.works.hall import Hall
 from koinon.works.pages import hall
@@ -29,12 +42,14 @@ _PATIENCE_S: Final = 3.0
 
 @dataclass(frozen=True)
 class ChannelLine:
-    """A channel on the page, with the hidden fields of its forms; ``ready`` when an exit can be finished."""
+    """A channel on the page, with the hidden fields of its forms; ``ready`` when an exit can be finished.
+    ``unit`` of its amounts where it holds another token than the coin."""
 
     channel: OpenChannel
     work_id: int | None
     fields: dict[str, str]
     ready: bool
+    unit: Unit | None
 
 
 def _prepare_settle(ground: Any, visitor: Visitor, _fields: Fields) -> Review:
@@ -81,8 +96,8 @@ def money_page(request: Request) -> Response:
     purse = here.purses.of(who.address, works)
     gathering = here.purses.gather(who.address, works)
     now = ground.chain.timestamp()
-    tills = {till: here.family.work_of(till) for till in purse.by_till}
-    known = {part.work_id for part in purse.parts} | {each for each in tills.values() if each is not None}
+    tills = here.family.works_of(purse.by_till)
+    known = {part.work_id for part in purse.parts} | set(tills.values())
     names = here.directory.names(sorted(known))
     unit = request.app.state.contribute.coin
     return render(
@@ -127,4 +142,5 @@ def _line(here: Hall, channel: OpenChannel, now: int) -> ChannelLine:
         salt=bytes.fromhex(channel.salt.removeprefix("0x")),
     )
     ready = bool(channel.exit_amount) and channel.exit_after <= now
-    return ChannelLine(channel, here.family.work_of(channel.receiver), channel_fields(config), ready)
+    unit = None if channel.token == here.chain.coin.address else other_unit(channel.token)
+    return ChannelLine(channel, here.family.work_of(channel.receiver), channel_fields(config), ready, unit)

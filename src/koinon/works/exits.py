@@ -56,9 +56,12 @@ def _state(ground: Ground, config: ChannelConfig) -> ChannelState:
 
 
 def unit_of(ground: Ground, token: str) -> Unit:
-    """What a channel's amounts are counted in: the network's coin, or smallest units of another token."""
-    if token == ground.chain.coin.address:
-        return coin_unit(ground)
+    """What a channel's amounts are counted in."""
+    return coin_unit(ground) if token == ground.chain.coin.address else other_unit(token)
+
+
+def other_unit(token: str) -> Unit:
+    """Of a token that is not the network's coin: what it says of itself is not asked, so smallest units."""
     return Unit(gettext("smallest units of %(token)s", token=token), 0)
 
 

@@ -7,7 +7,7 @@ remembered here never changes: a file by its URI, a share table by its root.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -20,6 +20,7 @@ from koinon.works.shares import ShareTable
 from koinon.works.till import Footer, till_address
 
 _REMEMBERED: Final = 4_096
+_AT_ONCE: Final = 400
 _NEWEST: Final = "ORDER BY block_number DESC, log_index DESC LIMIT 1"
 
 
@@ -104,6 +105,18 @@ class Family:
         """Whose till an address is; None when no Work has deployed one there."""
         found = self.index.rows("SELECT work_id FROM works_till_deployed WHERE till = ?", (address,))
         return int(found[0]["work_id"]) if found else None
+
+    def works_of(self, addresses: Iterable[str]) -> dict[str, int]:
+        """Till → Work, of those addresses that are deployed tills."""
+        wanted, found = list(dict.fromkeys(addresses)), {}
+        for first in range(0, len(wanted), _AT_ONCE):
+            some = wanted[first : first + _AT_ONCE]
+            rows = self.index.rows(
+                f"SELECT till, work_id FROM works_till_deployed WHERE till IN ({', '.join('?' * len(some))})",  # noqa: S608  only question marks
+                some,
+            )
+            found |= {str(row["till"]): int(row["work_id"]) for row in rows}
+        return found
 
     def owner_of(self, work_id: int) -> str | None:
         """Who owns a Work; None when there is none of that id."""

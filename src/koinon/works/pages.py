@@ -81,7 +81,7 @@ def explore(request: Request) -> Response:
 
 @router.page("/explore/{kind}")
 def explore_kind(request: Request, kind: str) -> Response:
-    return _listed(request, kind.strip().lower()[:64])
+    return _listed(request, kind.replace("\0", "").strip().lower()[:64])
 
 
 @router.page("/works/{work_id}")

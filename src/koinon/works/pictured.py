@@ -105,11 +105,18 @@ def account_river(
         "account": Place("account", _("Your account"), "account", url(f"/chain/address/{purse.account}")),
     }
     streams = []
-    for work_id, (received, waits) in sorted(amounts.items()):
+    paying = sorted(amounts.items(), key=lambda each: (-sum(each[1]), each[0]))
+    for work_id, (received, waits) in sorted(paying[:MOST_PAYERS]):
         if received or waits:
             key = f"work-{work_id}"
             places[key] = Place(key, _work_label(work_id, names), "payer", url(f"/works/{work_id}"))
             streams.append(Stream(key, "you", received, waits))
+    small = [each for _work_id, each in paying[MOST_PAYERS:] if sum(each)]
+    if small:
+        together = others(len(small))
+        places[together.key] = together
+        done, waiting = sum(each[0] for each in small), sum(each[1] for each in small)
+        streams.append(Stream(together.key, "you", done, waiting))
     if purse.received:
         streams.append(Stream("you", "account", purse.received))
     return River(_("You"), "you", places, tuple(streams), unit)

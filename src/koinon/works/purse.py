@@ -6,14 +6,17 @@ Vouchers are promises between a buyer and a gateway and stand in the gateway's j
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, TypeVar
 
 from koinon.works.family import Index
 from koinon.works.shares import OWNER
 from koinon.works.way import Gathering, Ways
 
+Answer = TypeVar("Answer")
 MOST_WORKS: Final = 100
 """How many of an account's Works are counted at once, the newest first."""
 
@@ -26,6 +29,8 @@ WHERE t."to" = ? AND t.address = ?
 GROUP BY t."from"
 ORDER BY MIN(t.block_number)
 """
+_REMEMBERED_S: Final = 10.0
+_MOST_REMEMBERED: Final = 512
 _NEWEST: Final = "ORDER BY block_number DESC, log_index DESC LIMIT 1"
 
 
@@ -96,11 +101,14 @@ class Purses:
     ways : Ways
     """
 
-    def __init__(self, index: Index, ways: Ways) -> None:
-        self.index, self.ways = index, ways
+    def __init__(self, index: Index, ways: Ways, clock: Callable[[], float] = time.monotonic) -> None:
+        self.index, self.ways, self._clock = index, ways, clock
+        self._known: dict[tuple[Any, ...], Any] = {}
+        self._mark: tuple[str, float] = ("", 0.0)
+        self._lock = Lock()
 
     def of(self, account: str, works: Iterable[int]) -> Purse:
-        """An account's money.
+        """An account's money; said again until there is a new block, for some seconds at most.
 
         Parameters
         ----------
@@ -109,18 +117,39 @@ class Purses:
             Works the account owns or shares in (see `Directory.of_owner` and `Directory.of_payee`); each is
             checked, so that others do no harm.
         """
+        wanted = tuple(sorted(set(works), reverse=True))
+        return self._remembered(("of", account, wanted), lambda: self._of(account, wanted))
+
+    def _of(self, account: str, wanted: Sequence[int]) -> Purse:
         token = self.ways.book.token
         received = self.index.rows(_RECEIVED, (account, token))
         by_till = {str(row["till"]): int(row["value"]) for row in received}
-        wanted = sorted(set(works), reverse=True)
         parts = [part for work_id in wanted[:MOST_WORKS] for part in self._parts(account, work_id)]
         return Purse(account, sum(by_till.values()), by_till, tuple(parts), len(wanted) > MOST_WORKS)
 
     def gather(self, account: str, works: Iterable[int]) -> Gathering:
         """What collecting all of these Works, and everything upstream of them, would pay the account."""
-        return self.ways.gather(sorted(set(works), reverse=True)[:MOST_WORKS], account)
+        wanted = tuple(sorted(set(works), reverse=True)[:MOST_WORKS])
+        return self._remembered(("gather", account, wanted), lambda: self.ways.gather(wanted, account))
 
-    def channels(self, account: str, *, as_receiver: bool = False, limit: int = 100) -> list[OpenChannel]:
+    def _remembered(self, what: tuple[Any, ...], make: Callable[[], Answer]) -> Answer:
+        head, now = self.index.head(), self._clock()
+        block = "" if head is None else head.hash
+        with self._lock:
+            if self._mark[0] != block or now - self._mark[1] > _REMEMBERED_S:
+                self._known, self._mark = {}, (block, now)
+            known = self._known
+            found = known.get(what)
+        if found is None:
+            found = make()
+            with self._lock:
+                if len(known) >= _MOST_REMEMBERED:
+                    known.clear()
+                known[what] = found
+        answer: Answer = found
+        return answer
+
+    def channels(self, account: str, *, as_receiver: bool = False, limit: int = 50) -> list[OpenChannel]:
         """The newest channels an account pays from (or, ``as_receiver``, is paid through)."""
         side = "config_receiver" if as_receiver else "config_payer"
         created = self.index.rows(
@@ -129,7 +158,10 @@ class Purses:
             (account, limit),
         )
         newest = {str(row["channel_id"]): row for row in reversed(created)}
-        return [self._channel(channel_id, row) for channel_id, row in reversed(newest.items())]
+        what = ("channels", account, as_receiver, limit)
+        return self._remembered(
+            what, lambda: [self._channel(channel_id, row) for channel_id, row in reversed(newest.items())]
+        )
 
     def _parts(self, account: str, work_id: int) -> Iterable[Part]:
         sharing = self.ways.family.sharing(work_id)

@@ -34,6 +34,18 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Spoken:
+    """A word the account gave on a Work: ``value`` × 10**-``decimals``, and where its text is kept."""
+
+    work_id: int
+    index: int
+    value: int
+    decimals: int
+    tag: str
+    uri: str
+
+
+@dataclass(frozen=True)
 class Lent:
     """A right the account lent: ``coins`` (who may move them, up to ``amount``), ``works`` (who may act for
     all of its Works) or ``work`` (who may move Work ``work_id``)."""
@@ -73,6 +85,27 @@ def _grants(index: Index, condition: str, account: str) -> list[Held]:
             row["grantee"],
             int(row["paid"]),
             int(row["valid_until"]),
+        )
+        for row in found
+    ]
+
+
+def spoken(index: Index, account: str) -> list[Spoken]:
+    """The newest words an account gave, revoked ones too."""
+    found = index.rows(
+        "SELECT agent_id, feedback_index, value, value_decimals, tag1, feedback_uri"
+        " FROM reputation_new_feedback WHERE client_address = ?"
+        " ORDER BY block_number DESC, log_index DESC LIMIT ?",
+        (account, MOST),
+    )
+    return [
+        Spoken(
+            int(row["agent_id"]),
+            int(row["feedback_index"]),
+            int(row["value"]),
+            int(row["value_decimals"]),
+            row["tag1"],
+            row["feedback_uri"],
         )
         for row in found
     ]

@@ -108,7 +108,8 @@ class Family:
 
     def works_of(self, addresses: Iterable[str]) -> dict[str, int]:
         """Till → Work, of those addresses that are deployed tills."""
-        wanted, found = list(dict.fromkeys(addresses)), {}
+        wanted = list(dict.fromkeys(addresses))
+        found: dict[str, int] = {}
         for first in range(0, len(wanted), _AT_ONCE):
             some = wanted[first : first + _AT_ONCE]
             rows = self.index.rows(

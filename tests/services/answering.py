@@ -26,8 +26,7 @@ class Answering:
 
 @contextmanager
 def open_answering() -> Iterator[Answering]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     server.answering = Answering(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -38,6 +37,13 @@ def open_answering() -> Iterator[Answering]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who asks may hang up: nothing to say."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
+from koinon.cli import main
 from koinon.errors import BadInput, PeerError
 from koinon.services.endpoint import Endpoint, check_address
 from koinon.services.reach import is_ordinary
+from koinon.services.registry import Registry
 from koinon.services.signature import InvalidInput
 from koinon.services.transport import Http
 
@@ -166,3 +169,44 @@ def test_private_hosts_are_asked_only_where_that_is_said(address):
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111"])
 def test_public_hosts_are_asked(address):
     assert is_ordinary(address, private=False)
+
+
+# ------------------------------------------------------------ from a shell
+
+
+@pytest.fixture
+def koinon(tmp_path, network, devnet, monkeypatch, capsys):
+    """Run the command on a data directory that knows the session's chain: (status, what it printed)."""
+    network.save(tmp_path / "network.json")
+    monkeypatch.setenv("KOINON_HOME", str(tmp_path))
+    monkeypatch.setenv("KOINON_RPC_URL", devnet.rpc_url)
+
+    def run(*arguments):
+        status = main(list(arguments))
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    return run
+
+
+def test_an_endpoint_is_published_from_a_shell(koinon, answering, tmp_path):
+    status, said = koinon(
+        "service", "publish", f"{answering.url}/good", "--price", "0.001", "--no-serve", "--json"
+    )
+    assert status == 0, said
+    listing = orjson.loads(said)
+    assert listing["price"] == 1_000
+    assert answering.url.removeprefix("http://") not in said
+    service = Registry(tmp_path / "gateway").all()[listing["work_id"]]
+    assert (service.kind, service.target) == ("endpoint", f"{answering.url}/good")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:secret@example.org/", "http://[::1/", "https://example.org:port/"]
+)
+def test_a_wrong_endpoint_is_refused_from_a_shell_without_a_traceback(koinon, tmp_path, url):
+    status, said = koinon("service", "publish", url, "--price", "0.001", "--no-serve")
+    assert status == BadInput.exit_status
+    assert "Traceback" not in said
+    assert "secret" not in said
+    assert Registry(tmp_path / "gateway").all() == {}

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import orjson
@@ -37,7 +36,11 @@ def group() -> None:
 @click.argument("target")
 @click.option("--price", required=True, help='Price of a call in coins, like "0.001".')
 @click.option("--share", "shares", multiple=True, help="ADDRESS=30%: who else gets how much. Repeat it.")
-@click.option("--name", default="", help="Its name; the function's by default.")
+@click.option(
+    "--name",
+    default="",
+    help="Its name; the function's by default (an endpoint's address is told to nobody).",
+)
 @click.option("--description", default="", help="What it does; the docstring by default.")
 @click.option("--workers", default=1, show_default=True, help="Processes that run it.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds a call may take.")
@@ -66,7 +69,7 @@ def publish(
                 target,
                 price,
                 shares=fractions,
-                name=name or urlsplit(target).netloc,
+                name=name or "A service",
                 description=description,
                 timeout_s=timeout,
             )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,7 +63,7 @@ def create_app(node: Any, *, hosts: Iterable[str] = (), limits: Limits | None = 
             yield
 
     app = FastAPI(lifespan=running, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    routers = [router for name in _modules() if (router := _router(name)) is not None]
+    routers = [_router(name) for name in _modules()]
     files = Files(
         {"": _HOUSE / "console" / "static"}
         | {room: _HOUSE / room / "static" for room in ROOMS if (_HOUSE / room / "static").is_dir()}
@@ -84,8 +83,7 @@ def create_app(node: Any, *, hosts: Iterable[str] = (), limits: Limits | None = 
     app.add_api_route("/events", live.respond, methods=["GET"], response_model=None)
     app.add_middleware(GZipMiddleware, minimum_size=_SMALL, compresslevel=5)
     for name in COMING_IN:
-        if _there(name):
-            importlib.import_module(name).install(app)
+        importlib.import_module(name).install(app)
     app.add_middleware(Guard, hosts=tuple(hosts), limits=limits)
     for router in routers:
         app.include_router(router)
@@ -99,16 +97,7 @@ def _modules() -> list[str]:
     return [*(f"koinon.{room}.pages" for room in ROOMS), *PARTS]
 
 
-def _there(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _router(name: str) -> Router | None:
-    if not _there(name):
-        return None
+def _router(name: str) -> Router:
     router = importlib.import_module(name).router
     if not isinstance(router, Router):
         raise TypeError(f"{name}.router is not a koinon.web.Router")

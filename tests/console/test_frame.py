@@ -217,3 +217,18 @@ def test_a_page_is_told_of_nothing_it_may_not_know(client, house):
         assert str(house.settings.home) not in text
         assert "root.secret" not in text
         assert "up.lock" not in text
+
+
+def test_a_fault_of_ours_is_a_page_that_tells_none_of_it(app, monkeypatch):
+    def broken(*_arguments, **_options):
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr("koinon.console.decide.render", broken)
+    client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    answer = client.get("/decide")
+    assert answer.status_code == 500
+    assert "Something went wrong" in answer.text
+    assert "secret" not in answer.text
+    asked = client.get("/decide", headers={"accept": "application/json"})
+    assert asked.json()["status"] == 500
+    assert "secret" not in asked.text

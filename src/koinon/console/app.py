@@ -90,6 +90,7 @@ def create_app(node: Any, *, hosts: Iterable[str] = (), limits: Limits | None = 
     app.add_exception_handler(KoinonError, _koinon_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _wrong_form)
+    app.add_exception_handler(Exception, _unforeseen)
     return app
 
 
@@ -126,6 +127,11 @@ def _http_error(request: Request, error: Exception) -> Response:
     response = status_problem(request, error.status_code, str(error.detail))
     response.headers.update(error.headers or {})
     return response
+
+
+def _unforeseen(request: Request, _error: Exception) -> Response:
+    """A fault of ours: the page says so and nothing of it; the server's log has the rest."""
+    return status_problem(request, 500)
 
 
 def _wrong_form(request: Request, error: Exception) -> Response:

@@ -19,10 +19,19 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
-from koinon.web.language import gettext, language, ngettext, url
+from koinon.web.language import gettext, language, marked, ngettext, url
 
 SHARE_WHOLE: Final = 10**9
 """Shares are counted in 1e-9."""
+
+_KINDS: Final = {
+    "dataset": marked("dataset"),
+    "model": marked("model"),
+    "service": marked("service"),
+    "agent": marked("agent"),
+    "artwork": marked("artwork"),
+    "other": marked("something else"),
+}
 
 _LOCALES: Final = {"en": "en", "zh-Hant": "zh_Hant_TW"}
 _EXACT: Final = Context(prec=200, rounding=ROUND_HALF_EVEN)
@@ -38,6 +47,11 @@ class Unit:
 
     symbol: str
     decimals: int
+
+
+def kind(name: str) -> str:
+    """A Work's kind in the reader's language; kinds that only their publisher knows stay as they are."""
+    return gettext(_KINDS[name]) if name in _KINDS else name
 
 
 def number(value: int) -> str:

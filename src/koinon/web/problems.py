@@ -72,6 +72,9 @@ _STATUS_MEANINGS: Final = {
     413: _("Nothing was stored. Send less at once."),
     421: _("Open the page at the address that the node printed when it started."),
     422: _("Nothing was changed. Go back, correct it and send it again."),
+    500: _(
+        "The fault is this node's. What you began is listed on the page Me; look there before trying again."
+    ),
     429: _("Wait a moment, then try again."),
 }
 

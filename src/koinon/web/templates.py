@@ -65,6 +65,7 @@ def make_environment(shared: Sequence[Path], rooms: Mapping[str, Path]) -> Envir
         "block": formatting.block,
         "ago": formatting.ago,
         "moment": formatting.moment,
+        "kind": formatting.kind,
     }
     return environment
 

@@ -9,7 +9,8 @@ import pytest
 from koinon.cli import main
 from koinon.works.api import Works
 from koinon.works.terms import Terms, Use, text_digest
-from tests.pages_support import COIN, send
+from tests.console.wallet_support import send
+from tests.pages_support import COIN
 
 PASSWORD = "correct horse battery"
 

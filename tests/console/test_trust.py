@@ -26,7 +26,12 @@ def test_the_page_has_no_secrets(town):
 
 def test_rights_are_read_from_the_chain_at_most_once_a_minute(town, monkeypatch):
     read, as_before = [], rights.read
-    monkeypatch.setattr(rights, "read", lambda *asked: read.append(asked) or as_before(*asked))
+
+    def counted(*asked):
+        read.append(asked)
+        return as_before(*asked)
+
+    monkeypatch.setattr(rights, "read", counted)
     visit = Visit(town, town.exits.enter_context(browser(open_console(town.house))))
     for _ in range(3):
         visit.page("/trust")

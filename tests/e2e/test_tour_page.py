@@ -72,6 +72,7 @@ def test_it_ends_with_the_page_where_the_visitor_goes_on(said, console):
 def test_a_guest_asks_about_an_applicant_pays_and_finds_the_payment_in_the_river(said, browser):
     page = soon(browser, "/tour", "/act/services.call")
     (work_id,) = set(re.findall(r'name="work_id" value="(\d+)"', page))
+    soon(browser, f"/works/{work_id}/call", "/act/services.call")  # the gateway has seen the offer
     applicants = [html.unescape(each) for each in re.findall(r'name="json" value="([^"]+)"', page)]
     assert len(applicants) == 3
     form = page.split('action="/act/services.call"', 1)[1].split("</form>", 1)[0]
@@ -100,7 +101,7 @@ def test_a_guest_asks_about_an_applicant_pays_and_finds_the_payment_in_the_river
 def test_a_held_out_applicant_stands_in_the_form_of_the_model(said, browser):
     page = soon(browser, "/tour", "/act/services.call")
     (work_id,) = set(re.findall(r'name="work_id" value="(\d+)"', page))
-    form = html.unescape(browser.get(f"/works/{work_id}/call").text)
+    form = html.unescape(soon(browser, f"/works/{work_id}/call", "/act/services.call"))
     limit = re.search(r'"limit": (\d+)', form)
     assert limit is not None
     assert int(limit.group(1)) > 0

@@ -30,9 +30,9 @@ def test_a_right_to_move_coins_is_seen_and_taken_back(town, operator):
 @pytest.mark.parametrize("amount", [2**256 - 1, 2**255, 2**255 - 1, 2**200])
 def test_huge_allowances_are_told_without_an_error(town, operator, amount):
     town.transact(town.chain.coin.transaction("approve", SOMEBODY, amount), town.house.operator)
-    page = operator.page("/me")
-    assert ("move any amount of your coins" in page) == (amount >= 2**255)
-    assert SOMEBODY in page
+    rows = [row for row in operator.page("/me").split("<tr>") if SOMEBODY in row]
+    assert len(rows) == 1
+    assert ("move any amount of your coins" in rows[0]) == (amount >= 2**255)
 
 
 def test_rights_over_works_are_seen_and_taken_back(town, operator):

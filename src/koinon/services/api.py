@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -36,6 +37,7 @@ from koinon.works.shares import OWNER, ShareTable
 
 JOURNAL = "journal.sqlite"
 ADDRESS = "http://127.0.0.1:8402"
+_SEEN_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -338,7 +340,10 @@ class Services:
 
     def _list(self, service: registry.Service) -> Listing:
         self._registry.add(service)
-        return self._listing(service)
+        listing = self._listing(service)
+        if self.running() is not None:
+            _await_answer(listing.url)
+        return listing
 
     def _listing(self, service: registry.Service) -> Listing:
         url = f"{self.running() or self.url}/services/{service.work_id}"
@@ -368,6 +373,19 @@ def card_evidence(card: Card | None) -> dict[str, Any]:
         "held_out": metric.held_out,
         "samples": metric.samples,
     }
+
+
+def _await_answer(url: str) -> None:
+    """Until the gateway that runs sells a service, so that what is said to be sold is; it looks once a second
+    and may first have to start a process. Not for long: it says by itself what it cannot serve."""
+    http, end = Http(_SEEN_WITHIN_S), time.monotonic() + _SEEN_WITHIN_S
+    try:
+        while time.monotonic() < end and http.request("GET", url).status != 200:
+            time.sleep(0.1)
+    except PeerError:
+        return
+    finally:
+        http.close()
 
 
 async def _signature(target: str) -> Signature:

@@ -26,7 +26,7 @@ GROUND: Final = ("node", "settings", "errors")
 INSIDE_CHAIN: Final = frozenset(
     {
         *("__init__", "artifacts", "child", "compile", "devnet_outbox", "foreign", "local_devnet", "replay"),
-        *("saved_state", "supervisor", "testnode"),
+        *("saved_state", "supervisor", "testnode", "wal"),
     }
 )
 """Modules of `chain/` that only Koinon itself needs; every other one is public."""

@@ -22,6 +22,7 @@ from koinon.chain.contract import Call
 from koinon.chain.hashing import keccak256
 from koinon.chain.network import Network
 from koinon.chain.receipts import Receipt
+from koinon.chain.wal import use_wal
 from koinon.errors import BadInput, PaymentError, SetupError
 
 FILE_NAME: Final = "spending.sqlite"
@@ -71,7 +72,8 @@ class Purse:
             self._file = sqlite3.connect(
                 home / FILE_NAME, check_same_thread=False, isolation_level=None, timeout=30.0
             )
-            self._file.executescript("pragma journal_mode=wal; pragma synchronous=full;" + _SCHEMA)
+            use_wal(self._file)
+            self._file.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise SetupError(
                 f"What was spent cannot be read from {home / FILE_NAME} ({error}).",

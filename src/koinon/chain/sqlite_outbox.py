@@ -20,6 +20,7 @@ from typing import Final
 from koinon.chain.receipts import Receipt
 from koinon.chain.rpc import Rpc, RpcError
 from koinon.chain.transactions import SignedTransaction
+from koinon.chain.wal import use_wal
 from koinon.errors import SetupError
 
 FILE_NAME: Final = "outbox.sqlite"
@@ -181,8 +182,7 @@ class SqliteOutbox:
                 self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
             )
             try:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = FULL")
+                use_wal(database, _BUSY_S)
                 database.executescript(_SCHEMA)
             except BaseException:
                 database.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from koinon.chain.keys import write_private
+from koinon.chain.wal import use_wal
 from koinon.errors import SetupError
 
 FILE_NAME: Final = "console.sqlite"
@@ -58,8 +59,7 @@ class Records:
             )
             self._connection.row_factory = sqlite3.Row
             (home / FILE_NAME).chmod(0o600)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
+            use_wal(self._connection)
             self._connection.executescript(_SCHEMA)
             self.secret = _secret(home / SECRET_NAME)
         except (sqlite3.Error, OSError) as error:

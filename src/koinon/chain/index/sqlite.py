@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 from koinon.chain.events import Column
 from koinon.chain.index.engine import Answer
 from koinon.chain.index.schema import quoted
+from koinon.chain.wal import use_wal
 from koinon.errors import BadInput, SetupError
 
 _SMALL: Final = 1 << 63
@@ -49,7 +50,7 @@ class SqliteEngine:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._writing() as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
+                use_wal(connection, each_commit=False)
         except (OSError, sqlite3.Error) as fault:
             raise SetupError(
                 f"The index at {path} cannot be used ({fault}).",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make run    set up, take the tour, open the page          make test   everything CI checks, with its set-up
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run stop test fuzz lint format bench soak interop gas lock wheel docs screenshots clean
+.PHONY: help setup setup-dev run stop test fuzz lint format bench soak interop swarm gas lock wheel docs screenshots clean
 
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?=
@@ -22,8 +22,9 @@ run: setup ## set up, start a node, take the tour, print its ledger and the page
 stop: ## stop the node that `make run` left running
 	@$(BIN)/koinon down
 
-test: setup-dev ## every test (with CI=true anything left out is a failure)
-	@$(BIN)/python -m pytest -p tests.ci_plugin $(ARGS)
+test: WORKERS ?= 2
+test: setup-dev ## every test, by WORKERS (2) processes (with CI=true anything left out is a failure)
+	@$(BIN)/python -m pytest -p tests.ci_plugin -p tests.by_file -n $(WORKERS) $(ARGS)
 
 fuzz: TIMES ?= 25
 fuzz: setup-dev ## the state machines alone, TIMES (25) as long; ARGS=tests/works for some
@@ -44,13 +45,20 @@ format: setup-dev ## put sources in order
 	$(BIN)/ruff format .
 
 bench: setup-dev ## one JSON line a figure; NAME=vouchers for some
+	@tools/setup.sh flower
+	@tools/setup.sh uagents
 	@$(BIN)/python -m benchmarks $(NAME)
 
 soak: setup-dev ## kill a node 200 times under load, check its ledger each time, then load it for an hour
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-interop: setup-dev ## the whole contract suite on a second EVM (hardhat), each message compared
+interop: setup-dev ## the contract suite on a second EVM (hardhat); recipes on Flower; ERC-8004's reference contracts
+	@tools/setup.sh flower
 	@$(BIN)/python -m pytest -p tests.mirror tests/works/contracts tests/learning/contracts $(ARGS)
+	@$(BIN)/python -m pytest tests/interop $(ARGS)
+
+swarm: setup-dev ## swarms of five processes over digits, trees and spam: one killed, one hostile
+	@KOINON_ALL_RECIPES=1 $(BIN)/python -m pytest tests/e2e/test_swarm.py $(ARGS)
 
 gas: setup-dev ## measure the gas of every external function again
 	@$(BIN)/python -m benchmarks.gas --write
@@ -69,4 +77,4 @@ wheel: setup-dev ## dist/koinon-*.whl
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean: ## forget everything that was set up
-	rm -rf .venv node_modules .setup dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-flower .venv-uagents node_modules .setup dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

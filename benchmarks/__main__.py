@@ -14,12 +14,15 @@ whose figures have other first names lists them in ``NAMES``. A benchmark that f
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 import json
 import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,21 +31,38 @@ import benchmarks
 FIELDS = ("name", "ours", "peer", "ratio", "unit", "target", "ok")
 
 
-def modules() -> Iterator[ModuleType]:
-    """Every benchmark of this package, in the order of their names."""
+def modules(names: Sequence[str] = ()) -> Iterator[ModuleType]:
+    """Every benchmark of this package that can print a figure that was asked for, in the order of their
+    names; the others are read and not imported, for some import half of science."""
     for found in pkgutil.iter_modules(benchmarks.__path__):
-        if not found.name.startswith("_"):
+        spec = importlib.util.find_spec(f"benchmarks.{found.name}")
+        if found.name.startswith("_") or spec is None or spec.origin is None:
+            continue
+        if could_print(declared(Path(spec.origin).read_text(), found.name), names):
             module = importlib.import_module(f"benchmarks.{found.name}")
             if hasattr(module, "run"):
                 yield module
 
 
-def wanted(module: ModuleType, names: Sequence[str]) -> bool:
-    """Whether the module can print a figure that was asked for."""
-    own = getattr(module, "NAMES", (module.__name__.rpartition(".")[2],))
+def declared(source: str, name: str) -> tuple[str, ...]:
+    """The first names of a module's figures, from its source: its ``NAMES``, or the name itself."""
+    for line in ast.parse(source).body:
+        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "NAMES" for target in targets):
+            return tuple(ast.literal_eval(line.value))  # type: ignore[attr-defined]
+    return (name,)
+
+
+def could_print(own: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a module whose figures have these first names can print one that was asked for."""
     return not names or any(
         name.startswith(first) or first.startswith(name) for name in names for first in own
     )
+
+
+def wanted(module: ModuleType, names: Sequence[str]) -> bool:
+    """Whether the module can print a figure that was asked for."""
+    return could_print(getattr(module, "NAMES", (module.__name__.rpartition(".")[2],)), names)
 
 
 def complete(figure: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -73,7 +93,7 @@ def figures(found: Iterable[ModuleType], names: Sequence[str]) -> Iterator[Mappi
 def main(names: Sequence[str]) -> int:
     failed = False
     printed = False
-    for figure in figures(modules(), names):
+    for figure in figures(modules(names), names):
         print(json.dumps(figure), flush=True)
         failed |= "error" in figure
         printed = True

@@ -17,13 +17,14 @@ from typing import Any, Final
 import orjson
 
 from benchmarks._million import Filled, fill
+from koinon.chain.devnet import free_port
 from koinon.console.app import create_app
 from koinon.console.guard import Limits
 from koinon.node import Node
 from koinon.services.counter import open_counter
 from koinon.settings import Settings
-from koinon.up.gateway import Gateway
-from koinon.up.pages import Pages, free_port, listen
+from koinon.up.children import gateway
+from koinon.up.pages import Pages, listen
 from koinon.web.visitor import Kind
 
 SOLD: Final = "def score(income: float) -> float:\n    return income / 1000\n"
@@ -51,9 +52,9 @@ def serve(home: Path, events: int) -> None:
         transaction = _sell(node)
         _say("filling the index")
         filled = fill(home / "index.sqlite", node.chain.network, events, store=node.store)
-        port = free_port(settings.host, 0, setting="port")
-        gateway = Gateway(settings, port, _say, lambda _pid: None)
-        gateway.start()
+        port = free_port()
+        counter = gateway(settings, port, _say, lambda _pid: None)
+        counter.start()
         listener = listen(settings.host, 0, setting="console_port")
         app = create_app(node, limits=PATIENT)
         pages = Pages(app, listener, _say)
@@ -66,7 +67,7 @@ def serve(home: Path, events: int) -> None:
             sys.stdin.read()
         finally:
             pages.stop()
-            gateway.stop()
+            counter.stop()
 
 
 def _about(node: Node, app: Any, filled: Filled) -> dict[str, Any]:

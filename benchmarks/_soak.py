@@ -40,7 +40,7 @@ from koinon.errors import KoinonError
 from koinon.node import OPERATOR, Node
 from koinon.resume import resume_interrupted
 from koinon.services.api import Services
-from koinon.services.client import Buyer
+from koinon.services.buying.client import Buyer
 from koinon.services.prices import to_units
 from koinon.settings import Settings
 from koinon.store import BlockStore
@@ -189,7 +189,7 @@ class Soak:
         self.node = Child("node", command, self.environment, self.home / "node.log")
 
     def _start_gateway(self) -> None:
-        command = [sys.executable, "-m", "koinon.services.gateway", str(self.home / "gateway-soak.json")]
+        command = [sys.executable, "-m", "koinon.services.gateway.app", str(self.home / "gateway-soak.json")]
         self.gateway = Child("gateway", command, self.environment, self.home / "gateway.log")
         self.url = f"{self.gateway.ready['url']}/services/{self.listing.work_id}"
 

@@ -20,9 +20,10 @@ import numpy as np
 
 from koinon.chain.keys import Key
 from koinon.learning.api import Learning
+from koinon.learning.models import ModelSpec
 from koinon.learning.recipe import Recipe, mnist_recipe
 from koinon.learning.splits import Split
-from koinon.learning.tables import Table
+from koinon.tables import Table
 
 NAMES = ("round",)
 OWNERS, ROUNDS = 5, 61
@@ -30,7 +31,9 @@ TARGET_MS = 50.0
 
 
 def run() -> Iterator[dict[str, Any]]:
-    recipe = replace(mnist_recipe(hidden=(64,)), epochs=0, rounds=ROUNDS)
+    recipe = replace(
+        mnist_recipe(model_spec=ModelSpec("perceptron", {"hidden": (64,)})), epochs=0, rounds=ROUNDS
+    )
     moments: list[float] = []
 
     def progress(event: dict[str, Any]) -> None:

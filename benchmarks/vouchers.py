@@ -29,9 +29,9 @@ from typing import Any
 from koinon.chain.keys import Key
 from koinon.node import Node
 from koinon.services.api import Services
+from koinon.services.buying.transport import Http
+from koinon.services.gateway.registry import Registry, Service
 from koinon.services.prices import to_units
-from koinon.services.registry import Registry, Service
-from koinon.services.transport import Http
 from koinon.settings import Settings
 from koinon.works.channels import Channels
 from koinon.works.payments import ChannelPayment, encode_header
@@ -83,7 +83,7 @@ def _vouchers(node: Node, home: Path) -> Iterator[float]:
     fields = registry.get(listing.work_id).to_dict() | {"inline": True}
     registry.add(Service(**fields))
     config = _gateway_config(home, key)
-    with _process("-m", "koinon.services.gateway", str(config)) as gateway:
+    with _process("-m", "koinon.services.gateway.app", str(config)) as gateway:
         url = _next_line(gateway)["url"]
         requests = _requests(node, f"{url}/services/{listing.work_id}", listing.till, key)
         file = home / "requests.json"

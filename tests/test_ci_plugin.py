@@ -13,7 +13,10 @@ LEAVING_OUT = {
 }
 
 
-def run(folder, text, **variables):
+WORKERS = {"in one process": [], "by two workers": ["-p", "xdist", "-n", "2", "--dist", "loadfile"]}
+
+
+def run(folder, text, workers=(), **variables):
     (folder / "test_some.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\n")
     return subprocess.run(
@@ -26,6 +29,7 @@ def run(folder, text, **variables):
             "-p",
             "no:cacheprovider",
             "-rs",
+            *workers,
             str(folder),
         ],
         cwd=ROOT,
@@ -36,16 +40,18 @@ def run(folder, text, **variables):
     )
 
 
+@pytest.mark.parametrize("workers", WORKERS.values(), ids=WORKERS)
 @pytest.mark.parametrize("text", LEAVING_OUT.values(), ids=LEAVING_OUT)
-def test_leaving_something_out_fails_in_ci_and_is_listed_elsewhere(tmp_path, text):
+def test_leaving_something_out_fails_in_ci_and_is_listed_elsewhere(tmp_path, text, workers):
     both = text + "def test_more(): pass\n"
     (tmp_path / "test_other.py").write_text("def test_fine(): pass\n")
-    assert run(tmp_path, both).returncode == 0
-    finished = run(tmp_path, both, CI="true")
+    assert run(tmp_path, both, workers).returncode == 0
+    finished = run(tmp_path, both, workers, CI="true")
     assert finished.returncode == 1
     assert "CI does not allow" in finished.stdout
     assert "test_some.py" in finished.stdout
 
 
-def test_a_complete_run_is_green_in_ci(tmp_path):
-    assert run(tmp_path, "def test_here(): pass\n", CI="true").returncode == 0
+@pytest.mark.parametrize("workers", WORKERS.values(), ids=WORKERS)
+def test_a_complete_run_is_green_in_ci(tmp_path, workers):
+    assert run(tmp_path, "def test_here(): pass\n", workers, CI="true").returncode == 0

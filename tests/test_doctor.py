@@ -103,3 +103,11 @@ def test_the_command_answers_in_json_and_its_status_says_what_is_missing(
 def test_hints_are_shown_as_they_are_written(capsys):
     show([Check("koinon[parquet]", False, "missing", "Run: pip install 'koinon[parquet]'")], Terminal())
     assert "koinon[parquet]: Run: pip install 'koinon[parquet]'" in capsys.readouterr().out
+
+
+def test_flower_is_needed_only_where_a_setting_asks_for_it(tmp_path):
+    asked = named(Settings.load({"KOINON_FLOWER": str(tmp_path)}, home=tmp_path), "Flower")
+    assert asked.required
+    assert not asked.fine
+    assert "tools/setup.sh flower" in asked.hint
+    assert not named(Settings.load({}, home=tmp_path), "Flower").required

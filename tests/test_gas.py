@@ -30,3 +30,4 @@ def test_every_function_costs_what_is_committed(figures):
 def test_the_costs_people_pay_most_often_keep_their_targets(figures):
     assert figures["Till.release · again"] <= 70_000
     assert figures["Channels.claim · a hundred, again"] <= 100 * 18_500
+    assert figures["Swarm.submit · the first of a round"] <= 60_000

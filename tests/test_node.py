@@ -28,6 +28,7 @@ from koinon.chain.rpc import Rpc
 from koinon.errors import BadInput, KeyFault, NodeUnavailable, SetupError, WrongNetwork
 from koinon.node import ALLOWANCE_WEI, OPERATOR, Node
 from koinon.settings import Settings
+from tests.ports import own_ports
 
 pytestmark = pytest.mark.e2e
 
@@ -417,9 +418,9 @@ def test_eth_is_given_away_only_where_it_is_made_up(session_network, network, de
 class Up:
     """``koinon up`` in a data directory."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, **more: str) -> None:
         variables = {name: text for name, text in os.environ.items() if not name.startswith("KOINON_")}
-        variables |= {"KOINON_HOME": str(settings.home), "KOINON_ANVIL": str(settings.anvil)}
+        variables |= {"KOINON_HOME": str(settings.home), "KOINON_ANVIL": str(settings.anvil)} | more
         self.child = subprocess.Popen(
             [sys.executable, "-m", "koinon", "up", "--json"],
             stdout=subprocess.PIPE,
@@ -460,12 +461,13 @@ def test_up_stops_cleanly_and_leaves_no_anvil_behind(settings, number):
 
 
 def test_up_goes_on_after_a_kill_with_everything_in_place(settings):
-    with Up(settings) as up:
+    ports = own_ports()
+    with Up(settings, **ports) as up:
         with Node.open(settings) as node:
             mint(node, 4)
             cid = node.store.put(b"kept")
         assert up.end(signal.SIGKILL) == -signal.SIGKILL
-    with Up(settings) as again, Node.open(settings) as node:
+    with Up(settings, **ports) as again, Node.open(settings) as node:
         for lasting in ("rpc_url", "console", "gateway", "network"):  # the same places as before
             assert again.said[lasting] == up.said[lasting]
         assert node.store.get(cid) == b"kept"

@@ -18,7 +18,7 @@ from koinon.learning.interrupted import Underway, close_interrupted
 from koinon.node import OPERATOR, Node
 from koinon.resume import TOUR_UNDERWAY, resume_interrupted
 from koinon.services.api import Services
-from koinon.services.client import Buyer
+from koinon.services.buying.client import Buyer
 from koinon.settings import Settings
 from koinon.works.api import Works
 from koinon.works.registration import Card, Registration
@@ -142,7 +142,7 @@ def test_a_killed_gateways_vouchers_are_settled_into_the_tills(node: Node, tmp_p
         "settle_every_s": 0,
     }
     (tmp_path / "gateway.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "koinon.services.gateway", str(tmp_path / "gateway.json")]
+    command = [sys.executable, "-m", "koinon.services.gateway.app", str(tmp_path / "gateway.json")]
     environment = {**os.environ, "KOINON_RPC_URL": node.chain.rpc.url}
     buyer_key = Keyring(tmp_path / "keys", derivation="pbkdf2", environment={}).open("buyer")
     coin = node.chain.coin

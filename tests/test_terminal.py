@@ -50,3 +50,15 @@ def test_a_result_without_a_picture_is_shown_as_json():
     terminal, stdout, _stderr = opened()
     terminal.result({"works": 2})
     assert '"works": 2' in stdout.getvalue()
+
+
+def test_others_words_move_no_cursor_and_set_no_title():
+    terminal, stdout, stderr = opened()
+    terminal.say("a\x1b[2Jb\tc\nd")
+    terminal.table("t", ["x"], [["e\x1b]0;f\x07g"]])
+    terminal.note("h\x9b2Ji")
+    terminal.error(BadInput("j\rk", hint="l\x1b[1Am"))
+    shown = stdout.getvalue() + stderr.getvalue()
+    assert not any(each in shown for each in "\x1b\x9b\x07\r")
+    assert "a[2Jb" in shown
+    assert "e]0;fg" in shown

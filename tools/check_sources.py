@@ -16,7 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {".py", ".vy", ".vyi", ".sh", ".toml", ".in", ".css", ".js", ".html"}
-LOCKS = {"requirements/build.txt", "requirements/dev.txt", "requirements/runtime.txt", "package-lock.json"}
+LOCKS = {
+    *(f"requirements/{name}.txt" for name in ("build", "dev", "flower", "runtime")),
+    "package-lock.json",
+}
 ADDRESS = re.compile(r"://|\bresolved\b|--(?:extra-)?index-url|--find-links")
 LEFT_OVER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 SPDX = "SPDX-License-Identifier: Apache-2.0"

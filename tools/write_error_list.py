@@ -104,6 +104,8 @@ def _in_module(
             inside = function
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 inside = f"{function}.{child.name}".lstrip(".")
+            if isinstance(child, ast.ClassDef):
+                yield from _of_class(child, kinds, file, inside)
             if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id in kinds:
                 found = _of_call(child, kinds[child.func.id], file, function)
                 if found is not None:
@@ -111,6 +113,27 @@ def _in_module(
             yield from walk(child, inside)
 
     yield from walk(tree_of_file, "")
+
+
+def _of_class(
+    defined: ast.ClassDef, kinds: dict[str, type[errors.KoinonError]], file: str, function: str
+) -> Iterator[Raised]:
+    """A domain's own kind of error, which names its code and words where it is defined."""
+    bases = [base.id for base in defined.bases if isinstance(base, ast.Name) and base.id in kinds]
+    codes = [
+        node.value.value
+        for node in defined.body
+        if isinstance(node, ast.Assign)
+        and [target.id for target in node.targets if isinstance(target, ast.Name)] == ["code"]
+        and isinstance(node.value, ast.Constant)
+    ]
+    for node in ast.walk(defined):
+        own = isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__"
+        if own and bases and codes and isinstance(node, ast.Call):
+            given = {argument.arg: argument.value for argument in node.keywords}
+            message = node.args[0] if node.args else None
+            hint = _words(given.get("hint"))
+            yield Raised(str(codes[0]), kinds[bases[0]], _words(message), hint, file, function)
 
 
 def _of_call(call: ast.Call, kind: type[errors.KoinonError], file: str, function: str) -> Raised | None:

@@ -13,8 +13,21 @@ SOURCES: Final = ROOT / "src"
 FOLDER = "reference/python"
 
 BESIDE: Final[dict[str, tuple[str, ...]]] = {
-    "learning": ("recipe", "splits", "tables", "led_run", "outcome", "evidence"),
-    "services": ("client", "channel", "asgi"),
+    "agents": (
+        "behaviour", "context", "message", "address", "runtime", "purse", "planning.goal",
+        "planning.fulfilment", "planning.chat", "mechanisms.second_price", "mechanisms.double_auction",
+        "mechanisms.order_book", "mechanisms.bargaining", "protocols.contract_net", "protocols.sealed_bid",
+        "protocols.double_auction", "protocols.exchange", "protocols.bargain", "protocols.settlement",
+    ),
+    "learning": (
+        "recipe", "splits", "recipes", "led_run", "outcome", "evidence", "swarm.run", "swarm.config",
+        "swarm.chain_state",
+    ),
+    "services": (
+        "buying.client", "buying.allowance", "buying.streaming", "buying.prepaid", "gateway.metering",
+        "gateway.channel", "gateway.asgi", "mandates.mandate", "mandates.book", "mandates.spending",
+        "finding.market", "finding.found", "selling.comparison", "models.exact",
+    ),
     "works": (
         "catalogue", "registration", "shares", "till", "terms", "channels", "vouchers", "reputation",
         "validation", "bonds", "payments", "coin",
@@ -22,7 +35,7 @@ BESIDE: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Modules whose names a domain's front door takes or gives."""
 
-GROUND: Final = ("node", "settings", "errors")
+GROUND: Final = ("node", "settings", "errors", "tables")
 INSIDE_CHAIN: Final = frozenset(
     {
         *("__init__", "artifacts", "child", "compile", "devnet_outbox", "foreign", "local_devnet", "replay"),
@@ -51,12 +64,13 @@ def pages() -> dict[str, str]:
     chain = [path for path in chain if not path.stem.startswith("_")]
     made[f"{FOLDER}/chain.rst"] = _page("Chain", [_module(path) for path in chain])
     store = sorted((SOURCES / "koinon" / "store").glob("[a-z]*.py"))
-    compute = sorted((SOURCES / "koinon" / "compute").glob("[a-z]*.py"))
+    ground = SOURCES / "koinon" / "compute"
+    compute = [*sorted(ground.glob("[a-z]*.py")), *sorted((ground / "fixed_point").glob("[a-z]*.py"))]
     made[f"{FOLDER}/store.rst"] = _page("Store", [_module(path) for path in store])
     made[f"{FOLDER}/compute.rst"] = _page("Compute", [_module(path) for path in compute])
     for name in GROUND:
         made[f"{FOLDER}/{name}.rst"] = _page(name.capitalize(), [f"koinon.{name}"])
-    names = ["node", *sorted(set(rooms) | {"chain", "store", "compute"}), "settings", "errors"]
+    names = ["node", *sorted(set(rooms) | {"chain", "store", "compute", "tables"}), "settings", "errors"]
     made[f"{FOLDER}/index.md"] = _HEAD + "\n" + toctree(names)
     return made
 

@@ -13,10 +13,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gas import bonds, channels, committee, learning, standing, works
+from benchmarks.gas import (
+    audits,
+    bonds,
+    channels,
+    commissions,
+    committee,
+    computing,
+    delegating,
+    downloads,
+    learning,
+    standing,
+    swarm,
+    verification,
+    works,
+)
 from benchmarks.gas.stage import opened
 from koinon.chain import artifacts
 
+NAMES = ("gas.batch_claim_repeat", "gas.release", "gas.node_round", "gas.merkle_round", "gas.publish")
 SNAPSHOT = Path(__file__).parent.parent.parent / "gas.json"
 SCENES = (
     works.publishing,
@@ -30,7 +45,18 @@ SCENES = (
     bonds.sealing,
     bonds.sharing,
     committee.ruling,
+    verification.verifying,
+    audits.auditing,
+    audits.agreeing,
     learning.teaching,
+    swarm.merkle,
+    swarm.per_node,
+    downloads.exchanging,
+    downloads.delivering,
+    computing.computing,
+    commissions.commissions,
+    delegating.revoking,
+    delegating.acting,
 )
 READ_ONLY = {"view", "pure"}
 
@@ -44,6 +70,16 @@ def measure() -> dict[str, int]:
         for name in ("Terms", "Reputation", "Validation", "Federation"):
             stage.deploy(name, stage.contracts["Works"].address)
         for name in ("Channels", "ERC3009Collector", "Bonds", "Payouts"):
+            stage.deploy(name)
+        stage.deploy("PrivacyBudget", stage.contracts["Works"].address)
+        stage.deploy("ComputeJobs", *(stage.contracts[name].address for name in ("Terms", "PrivacyBudget")))
+        stage.deploy("FairExchange", stage.contracts["Terms"].address)
+        stage.deploy(
+            "Delivery", *(stage.contracts[name].address for name in ("Terms", "Bonds", "FairExchange"))
+        )
+        stage.deploy("Swarm", *(stage.contracts[name].address for name in ("Federation", "Bonds")))
+        stage.deploy("Jobs", *(stage.contracts[name].address for name in ("Works", "Coin")))
+        for name in ("Mandates", "Delegate"):
             stage.deploy(name)
         for scene in SCENES:
             with stage.scene():
@@ -89,6 +125,9 @@ def run() -> Iterator[dict[str, Any]]:
     claims = figures["Channels.claim · a hundred, again"] / 100
     yield _figure("gas.batch_claim_repeat", claims, 18_500, "gas per channel")
     yield _figure("gas.release", figures["Till.release · again"], 70_000, "gas")
+    submitting = max(figures["Swarm.submit · the first of a round"], figures["Swarm.submit · another"])
+    yield _figure("gas.node_round", submitting, 60_000, "gas a node and round")
+    yield _figure("gas.merkle_round", figures["Swarm.propose · five peers"], None, "gas a round")
     yield _figure("gas.publish", figures["Works.publish · no parents"], None, "gas")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ GAS_LIMIT = 25_000_000
 DOLLAR = 1_000_000
 ROLES = ("publisher", "buyer", "gateway", "lender", "stranger")
 LARGEST = 2**256 - 1
+_PATIENCE_S, _PAUSE_S = 5.0, 0.001
+_ATTEMPTS = 4
 
 
 class Stage:
@@ -63,6 +66,11 @@ class Stage:
         if noted:
             self._note(f"{name} · deployed", receipt)
         return self.at(name, receipt["contractAddress"])
+
+    def put(self, creation: Call) -> str:
+        """Create code that is none of ours; its address."""
+        address: str = self._send(creation, key("publisher"))["contractAddress"]
+        return address
 
     def at(self, name: str, address: str) -> Contract:
         """A contract of this kind at another address: a Work's till."""
@@ -121,18 +129,37 @@ class Stage:
         }
         if call.to is not None:
             fields["to"] = call.to
-        transaction = self.rpc.call("eth_sendTransaction", fields)
         receipt = None
-        while receipt is None:
-            receipt = self.rpc.call("eth_getTransactionReceipt", transaction)
+        for attempt in range(_ATTEMPTS):
+            # What a node is sent right after a snapshot is restored it may forget, or sit on: ask for a
+            # block, and send what it knows no more with another limit, which makes it another transaction.
+            transaction = self.rpc.call("eth_sendTransaction", {**fields, "gas": hex(GAS_LIMIT - attempt)})
+            receipt = self._receipt(transaction)
+            if receipt is None:
+                self.rpc.call("evm_mine")
+                receipt = self._receipt(transaction)
+            if receipt is not None:
+                break
+            if self.rpc.call("eth_getTransactionByHash", transaction) is not None:
+                raise RuntimeError(f"The node does not mine {transaction}.")
+        if receipt is None:
+            raise RuntimeError(f"The node forgot a transaction {_ATTEMPTS} times.")
         if receipt["status"] != "0x1":
             try:
                 self.rpc.call("eth_call", fields, hex(int(receipt["blockNumber"], 16) - 1))
             except RpcError as refused:
                 raise RuntimeError(f"The transaction reverted: {refused}") from refused
             raise RuntimeError("The transaction reverted without a reason.")
-        answer: dict[str, Any] = receipt
-        return answer
+        return receipt
+
+    def _receipt(self, transaction: str) -> dict[str, Any] | None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while (found := self.rpc.call("eth_getTransactionReceipt", transaction)) is None:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(_PAUSE_S)
+        receipt: dict[str, Any] = found
+        return receipt
 
     def _note(self, name: str, receipt: dict[str, Any]) -> None:
         if name in self.figures:

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from koinon.chain.anvil import find_anvil
-from koinon.errors import KoinonError
+from koinon.errors import KoinonError, SetupError
 from koinon.settings import Settings, unknown_variables
 from koinon.terminal import Terminal
 
@@ -56,7 +56,7 @@ def examine(settings: Settings, environment: Mapping[str, str]) -> list[Check]:
         checks += [anvil, _program("node", not anvil.fine), _program("npm", not anvil.fine)]
     checks += [_port(settings.host, settings.port), _variables(environment)]
     checks += [_extra(name, module, use) for name, (module, use) in EXTRAS.items()]
-    return checks
+    return [*checks, _flower(settings)]
 
 
 def show(checks: list[Check], terminal: Terminal) -> None:
@@ -171,6 +171,17 @@ def _variables(environment: Mapping[str, str]) -> Check:
         "Koinon does not know these names: correct or remove them.",
         required=False,
     )
+
+
+def _flower(settings: Settings) -> Check:
+    from koinon.learning.flower.environment import FlowerEnvironment  # noqa: PLC0415  brings numpy
+
+    required = settings.flower is not None or settings.flower_superlink is not None
+    try:
+        folder = FlowerEnvironment.find(settings.flower).folder
+    except SetupError as error:
+        return Check("Flower", False, error.message, error.hint, required=required)
+    return Check("Flower", True, str(folder), required=required)
 
 
 def _extra(name: str, module: str, use: str) -> Check:

@@ -27,7 +27,7 @@ from koinon.learning.api import RUNS
 from koinon.learning.interrupted import close_interrupted
 from koinon.node import OPERATOR, Node
 from koinon.services.api import Services
-from koinon.services.interrupted import settle_interrupted
+from koinon.services.gateway.interrupted import settle_interrupted
 from koinon.works.api import Works
 from koinon.works.interrupted import finish_interrupted
 

@@ -42,6 +42,10 @@ class Settings:
         ``en`` or ``zh-Hant``.
     host, port : str, int
         Where this machine's services listen; port 0 takes any free one.
+    data_port : int
+        Where this machine's datasets are computed on; 0 takes any free one.
+    agents_port : int
+        Where this machine's agents are reached; 0 takes any free one.
     console_port : int
         Where this machine's pages listen; 0 takes any free one.
     console_url : str or None
@@ -52,6 +56,12 @@ class Settings:
         A Kubo node's RPC (IPFS) that keeps blocks; without one they are in the data directory only.
     dask_scheduler : str or None
         ``tcp://`` or ``tls://`` address of a Dask scheduler that computes; without one, processes here do.
+    flower : Path or None
+        Flower's own environment; ``.venv-flower`` beside Koinon's when not given.
+    flower_superlink : str or None
+        ``host:port`` of a Flower SuperLink that runs already; without one, a run on Flower starts its own.
+    flower_certificates : Path or None
+        Certificates (PEM) that the SuperLink's must descend from; the system's when not given.
     workers : int
         Processes that compute; 0 is one for each core.
     tasks_per_worker : int
@@ -71,11 +81,16 @@ class Settings:
     language: str = "en"
     host: str = "127.0.0.1"
     port: int = 8402
+    data_port: int = 8404
+    agents_port: int = 8406
     console_port: int = 8400
     console_url: str | None = None
     index_url: str | None = None
     kubo_url: str | None = None
     dask_scheduler: str | None = None
+    flower: Path | None = None
+    flower_superlink: str | None = None
+    flower_certificates: Path | None = None
     workers: int = 0
     tasks_per_worker: int = 0
     gateway_url: str | None = None
@@ -142,6 +157,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         PREFIX + "PASSWORD",
         PREFIX + "PASSWORD_FILE",
         PREFIX + "BACKUP_PASSWORD",
+        PREFIX + "MODEL_CODE",
     }
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
@@ -239,6 +255,17 @@ def _scheduler(value: object, _folder: Path | None) -> str:
     return str(value)
 
 
+def _address(value: object, _folder: Path | None) -> str:
+    parts = urlsplit(f"//{value}") if isinstance(value, str) else None
+    try:
+        right = parts is not None and bool(parts.hostname and parts.port) and parts.netloc == value
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError("host:port")
+    return str(value)
+
+
 def _path(value: object, folder: Path | None) -> Path:
     if not isinstance(value, str) or not value:
         raise TypeError("a path")
@@ -281,11 +308,16 @@ PARSERS: Mapping[str, Callable[[object, Path | None], object]] = {
     "language": _language,
     "host": _host,
     "port": _whole(0, 65_535),
+    "data_port": _whole(0, 65_535),
+    "agents_port": _whole(0, 65_535),
     "console_port": _whole(0, 65_535),
     "console_url": _url,
     "index_url": _postgres_url,
     "kubo_url": _url,
     "dask_scheduler": _scheduler,
+    "flower": _path,
+    "flower_superlink": _address,
+    "flower_certificates": _path,
     "workers": _whole(0, 1_024),
     "tasks_per_worker": _whole(0, 1_000_000),
     "gateway_url": _url,

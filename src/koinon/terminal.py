@@ -8,6 +8,7 @@ people, one JSON document for programs that ask with ``--json``.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,7 +19,14 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from koinon.errors import KoinonError
@@ -27,6 +35,7 @@ from koinon.settings import Settings
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 TEST_MONEY = {"en": "test money, worth nothing", "zh-Hant": "測試幣，沒有價值"}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 REAL_MONEY = {"en": "REAL MONEY", "zh-Hant": "真實貨幣"}
 
 
@@ -57,13 +66,13 @@ class Terminal:
     def say(self, text: str) -> None:
         """A line for people (rich markup); silent with ``--json``."""
         if not self.json_output:
-            self.stdout.print(text)
+            self.stdout.print(_still(text))
             self.stdout.file.flush()  # a service's first line is read while it runs
 
     def note(self, text: str) -> None:
         """A line beside the result, on stderr; silent with ``--json``."""
         if not self.json_output:
-            self.stderr.print(text)
+            self.stderr.print(_still(text))
 
     def result(self, value: Any, show: Callable[[Terminal], None] | None = None) -> None:
         """The command's answer: ``value`` as JSON, or ``show(self)`` for people (without it, ``value``)."""
@@ -103,12 +112,12 @@ class Terminal:
                 footer=escape(str(footer[number])) if footer else "",
             )
         for row in rows:
-            table.add_row(*(escape(str(cell)) for cell in row))
+            table.add_row(*(escape(_still(str(cell))) for cell in row))
         self.stdout.print(table)
 
     @contextmanager
     def progress(self, description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """A progress bar; yields ``advance(steps)``. Where nobody looks it says one line at the end."""
+        """A bar with the time left; yields ``advance(steps)``. Unwatched, it says one line at the end."""
         if self.json_output or not self.stderr.is_terminal:
             yield lambda _steps: None
             self.note(f"[dim]· {escape(description)}[/dim]")
@@ -118,6 +127,8 @@ class Terminal:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             console=self.stderr,
         )
         with bar:
@@ -138,10 +149,15 @@ class Terminal:
             self.stderr.file.write(json.dumps(error.problem(), ensure_ascii=False) + "\n")
             self.stderr.file.flush()
             return
-        self.stderr.print(f"[bold red]{escape(error.message)}[/bold red]")
+        self.stderr.print(f"[bold red]{escape(_still(error.message))}[/bold red]")
         if error.hint:
-            self.stderr.print(f"  {escape(error.hint)}")
+            self.stderr.print(f"  {escape(_still(error.hint))}")
         self.stderr.print(f"  [dim]{escape(error.code)}[/dim]")
+
+
+def _still(text: str) -> str:
+    """Without what moves a terminal's cursor or changes its settings: much that is shown is others' words."""
+    return _CONTROLS.sub("", text)
 
 
 @dataclass

@@ -83,7 +83,33 @@ def leave_traces(page: Page, place: Place, world: World) -> None:
     world.failed = ask(page, place, world, "-1")
     page.locator("main button.primary").click()
     page.locator("#action[data-state='failed']").wait_for()
+    world.job = compute(page, place, world)
+    page.locator("#job[data-state='released']").wait_for()
     world.done = ask(page, place, world, "42000")
+    page.locator("main button.primary").click()
+    page.locator("#action[data-state='done']").wait_for()
+    in_advance(page, place, world)
+    believe(page, place, world.loans)
+
+
+def in_advance(page: Page, place: Place, world: World) -> None:
+    """Pay for several calls at once."""
+    page.goto(f"{place.base}/services/{world.service}")
+    page.fill("#calls", "4")
+    page.locator("form.form button.primary").click()
+    agree(page)
+
+
+def believe(page: Page, place: Place, work_id: int) -> None:
+    """Say that one believes whoever owns a Work."""
+    page.goto(f"{place.base}/services/{work_id}")
+    page.locator("form[action$='/act/services.trust'] button").click()
+    agree(page)
+
+
+def agree(page: Page) -> None:
+    """To what is reviewed, until it is done."""
+    page.wait_for_url("**/actions/*")
     page.locator("main button.primary").click()
     page.locator("#action[data-state='done']").wait_for()
 
@@ -94,4 +120,23 @@ def ask(page: Page, place: Place, world: World, income: str) -> str:
     page.fill("#input_income", income)
     page.locator("form.form button.primary").click()
     page.wait_for_url("**/actions/*")
+    return page.url.removeprefix(place.base)
+
+
+def compute(page: Page, place: Place, world: World) -> str:
+    """Buy a compute job with the form's own example, up to its page; where that stands."""
+    page.goto(f"{place.base}/datasets/{world.market}/compute")
+    page.locator(".evidence summary").first.click()
+    program = page.locator(".evidence pre").first.inner_text()
+    page.set_input_files(
+        "#file", {"name": "mean.py", "mimeType": "text/x-python", "buffer": program.encode()}
+    )
+    page.fill("#seconds", "3")
+    page.fill("#blocks", "2")
+    page.locator("form.form button.primary").click()
+    page.wait_for_url("**/actions/*")
+    page.locator("main button.primary").click()
+    page.locator("#action[data-state='done']").wait_for()
+    page.get_by_role("link", name="See it").click()
+    page.wait_for_url("**/jobs/*")
     return page.url.removeprefix(place.base)

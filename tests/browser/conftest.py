@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext
 from tests.browser import browsing
 from tests.browser.browsing import CHROMIUM
 from tests.browser.world import Place, World, fill, running
+from tests.ports import own_ports
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def town(tmp_path_factory: pytest.TempPathFactory, anvil_path: Path) -> Iterator[Town]:
     """One node for everything here, as `koinon up` runs it."""
-    with running(tmp_path_factory.mktemp("home"), KOINON_ANVIL=str(anvil_path)) as place:
+    with running(tmp_path_factory.mktemp("home"), KOINON_ANVIL=str(anvil_path), **own_ports()) as place:
         yield Town(place, fill(place))
 
 

@@ -22,6 +22,7 @@ from tests.browser import browsing
 from tests.browser.world import COIN, SOURCE, Place, running
 from tests.console.test_wallet_in_browser import inject
 from tests.console.wallet_support import Wallet
+from tests.ports import own_ports
 
 PRICE = 2_000
 """0.002 coins, of a millionth each."""
@@ -50,7 +51,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def node_of_its_own(tmp_path_factory: pytest.TempPathFactory, anvil_path: Path) -> Iterator[Place]:
-    with running(tmp_path_factory.mktemp("journey"), KOINON_ANVIL=str(anvil_path)) as place:
+    with running(tmp_path_factory.mktemp("journey"), KOINON_ANVIL=str(anvil_path), **own_ports()) as place:
         yield place
 
 
@@ -146,6 +147,38 @@ def test_words_about_the_work_are_a_transaction_of_the_wallet(stage):
     page.get_by_role("link", name="See it").click()
     page.wait_for_url(f"**/works/{stage.work_id}")
     _reload_until(page, "It answered at once.")
+    page.close()
+
+
+def test_what_a_stranger_published_is_found_paid_with_a_wallet_answered_and_rated(stage):
+    page = log_in(stage)
+    before = stage.coins(stage.wallet.address)
+    page.goto(f"{stage.place.base}/market")
+    page.fill("#q", "customers who pay back")
+    page.get_by_role("button", name="Find").click()
+    page.get_by_role("link", name="score", exact=True).click()
+    page.wait_for_url(f"**/services/{stage.work_id}")
+    assert page.locator("h1").inner_text().startswith("“score” answers for 0.002")
+    page.fill("#input_income", "42000")
+    page.fill("#input_late_payments", "1")
+    page.get_by_role("button", name="Review and pay").click()
+    page.get_by_role("button", name="Pay and call").click()
+    told(page, "The answer: 0.8")
+    assert page.locator("h1").inner_text() == "“score” answered"
+    assert stage.coins(stage.wallet.address) == before - PRICE
+    page.get_by_role("link", name="Rate it").click()
+    page.wait_for_url(f"**/services/{stage.work_id}#rate")
+    _reload_until(page, "What was it worth?")
+    page.fill("#mark", "92")
+    page.fill("#reason", "It told me what I wanted to know.")
+    page.get_by_role("button", name="Review before signing").click()
+    page.get_by_role("button", name="Rate it").click()
+    told(page, "Your mark stands beside the Work.")
+    assert stage.wallet.asked[-1][0] == "eth_sendTransaction"
+    page.get_by_role("link", name="See it").click()
+    page.wait_for_url(f"**/services/{stage.work_id}")
+    _reload_until(page, "It told me what I wanted to know.")
+    assert "You believe whoever said it: all they paid counts." in page.locator("#words + ol").inner_text()
     page.close()
 
 

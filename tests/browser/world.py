@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -21,19 +21,37 @@ from typing import Any, Final
 
 import orjson
 
+from koinon.agents.api import Agents
 from koinon.chain.keys import Key
+from koinon.data.api import Data
+from koinon.data.job_client import JobClient
+from koinon.data.policy_file import read_policy
+from koinon.errors import KoinonError, PeerError
 from koinon.node import Node
-from koinon.services.client import Buyer
-from koinon.services.counter import open_counter
+from koinon.services.buying.client import Buyer
+from koinon.services.buying.transport import Http
+from koinon.services.counter import GATEWAY, keyring, open_counter
+from koinon.services.finding.rating import give_mark
+from koinon.services.jobs.api import Commission, Jobs
+from koinon.services.mandates.book import MandateBook
+from koinon.services.mandates.mandate import Mandate
+from koinon.services.verification.checking import BondPlan
+from koinon.services.verification.clerk import make as make_clerk
+from koinon.services.verification.contract import SINK, Claim, Reason, Verification
+from koinon.services.verification.pledge import Pledge, read_pledges
+from koinon.services.verification.store import AnswerStore
 from koinon.settings import Settings
 from koinon.up import record
 from koinon.works.api import Parent, ParentMode, Works
+from koinon.works.bonds import Bonds
 from koinon.works.catalogue import URI_SCHEME
+from koinon.works.committee import Committee
 from koinon.works.portrait import CONTEST
 from koinon.works.registration import Card, Metric, Registration
 from koinon.works.reputation import Reputation
 from koinon.works.terms import Terms, Use, text_digest
 from koinon.works.validation import Validations
+from tests.data.market_support import POLICY, table
 
 COIN: Final = 10**6
 SOURCE: Final = '''
@@ -89,6 +107,27 @@ class Place:
     def pid(self) -> int:
         return record.holder(self.home) or 0
 
+    def await_data(self, work_id: int) -> None:
+        """Until buyers can compute on a dataset here."""
+        for _ in range(600):
+            url = str(self.command.json("status")["data"])
+            with suppress(PeerError):
+                if str(work_id) in JobClient(url, timeout_s=5).about()["datasets"]:
+                    return
+            time.sleep(0.1)
+        raise RuntimeError("the node of the datasets does not answer")
+
+    def await_agents(self, number: int) -> None:
+        """Until the agents of the data directory, so many, can be asked."""
+        url = str(self.command.json("status")["agents"])
+        with closing(Http(5, whole_s=5)) as http:
+            for _ in range(600):
+                with suppress(KoinonError):
+                    if len(Agents.told_by(http, url)) == number:
+                        return
+                time.sleep(0.1)
+        raise RuntimeError("the agents do not run")
+
 
 @contextmanager
 def running(home: Path, **more: str) -> Iterator[Place]:
@@ -112,6 +151,10 @@ class World:
     song: int = 0
     taught: int = 0
     run: int = 0
+    market: int = 0
+    commission: int = 0
+    agent: int = 0
+    job: str = ""
     till: str = ""
     transaction: str = ""
     block: int = 0
@@ -129,6 +172,7 @@ def fill(place: Place, calls: int = 40) -> World:
         world = _World(node, place).fill()
         world.taught = toured["model_work"]
         world.run = int(node.chain.contract("Federation").call("total"))
+        world.market = Data.of(node).publish(table(), read_policy(POLICY)).work_id
         newest = node.chain.block_number()
         for _ in range(600):
             head = node.index.head()
@@ -137,6 +181,8 @@ def fill(place: Place, calls: int = 40) -> World:
             time.sleep(0.05)
         else:
             raise RuntimeError("the index did not come up with the chain")
+    place.await_data(world.market)
+    place.await_agents(3)
     return world
 
 
@@ -154,8 +200,11 @@ class _World:
         self._send("buyer", coin.transaction("mint", self.keys["buyer"].address, 500 * COIN))
         self.publish()
         self.pay()
+        self.vouch()
         self.speak()
         self.lend()
+        self.commission()
+        self.employ()
         receipt = self._send("buyer", coin.transaction("transfer", world.till, 2 * COIN))
         world.transaction, world.block = receipt.transaction_hash, receipt.block_number
         return world
@@ -198,11 +247,61 @@ class _World:
             _patient(lambda: paying.call_exact(url, {"income": 42_000.0}))
             for late in range(8):
                 paying.call(url, {"income": 31_000.0, "debts": 4_000.0, "late_payments": late})
+        self._entrust(url)
         open_counter(node).settle()
         coin = node.chain.coin
         self._send("buyer", coin.transaction("transfer", world.till, 12 * COIN))
         self._works(None).collect(world.service)
         self._send("buyer", coin.transaction("transfer", world.till, 5 * COIN + 123_456))
+
+    def vouch(self) -> None:
+        """Two batches of signed answers, one of which somebody disputes."""
+        node, work_id, challenger = self.node, self.world.service, self.keys["auditor"]
+        checking, coin = open_counter(node).checking, node.chain.coin
+        node.chain.sender(node.operator).send(coin.transaction("mint", node.operator.address, 600 * COIN))
+        self._send("auditor", coin.transaction("mint", challenger.address, 100 * COIN))
+        stake = checking.least_stake(work_id, 0.05, answers=1000)
+        signer = keyring(node).open(GATEWAY)
+        plan = BondPlan(stake, 0.05, 3600, "http://127.0.0.1:8403")
+        bonded = checking.bond(node.operator, signer.address, work_id, plan)
+        place = self.place.home / GATEWAY
+        config = checking.clerk_config(bonded.bond_id) | {"batch_every_s": 0, "port": 0}
+        said: list[dict[str, Any]] = []
+        verification, bonds, committee = Verification(node.chain), Bonds(node.chain), Committee(node.chain)
+        pledge = Pledge(read_pledges(place)[work_id], AnswerStore(place), signer, verification.domain)
+        clerk = make_clerk(node.chain, node.operator, config, said.append)
+        for answers in (3, 2):
+            for number in range(answers):
+                pledge.sign(self.keys["buyer"].address, b'{"income": %d}' % number, b"0.5")
+            clerk.step()
+        request = bytes.fromhex(said[0]["request"])
+        claim = Claim(request, Reason.WRONG, 1, b"\x01" * 32, "http://127.0.0.1:8404/claims/1")
+        challenge = bonds.challenge(challenger, bonded.bond_id, verification.evidence_of(claim))
+        committee.open_case(challenger, challenge, amount=stake, beneficiary=SINK, bounty=stake // 2)
+        verification.dispute(challenger, challenge, claim)
+        clerk.close()
+        pledge.close()
+
+    def _entrust(self, url: str) -> None:
+        """The operator lets the buyer's program spend, and it does."""
+        node, buyer, now = self.node, self.keys["buyer"], int(time.time())
+        mandate = Mandate(
+            owner=node.operator.address,
+            agent=buyer.address,
+            token=node.chain.coin.address,
+            per_call=COIN,
+            per_day=5 * COIN,
+            total=40 * COIN,
+            per_counterparty=20 * COIN,
+            not_before=now - 60,
+            not_after=now + 30 * 86_400,
+            works=(self.world.service,),
+        )
+        book = MandateBook(node.chain, node.settings.home)
+        spending = book.spending(book.give(node.operator, mandate), buyer.address)
+        with Buyer(node.chain, buyer, allowance=spending, deposit=2 * COIN) as program:
+            program.call(url, {"income": 28_000.0})
+        book.close()
 
     def speak(self) -> None:
         node, world = self.node, self.world
@@ -214,11 +313,17 @@ class _World:
             content = orjson.dumps({"work": world.model, "author": self.keys[who].address, "text": text})
             uri = URI_SCHEME + node.store.put(content)
             words.give(self.keys[who], world.model, value, tag1=tag, uri=uri, content=content)
+        give_mark(node, self.keys["buyer"], world.service, 88, "Nine calls, nine answers, each at once.")
+        give_mark(node, self.keys["stranger"], world.service, 100, "The best there is, believe me!")
         checks = Validations(node.chain)
         asked = checks.ask(
             node.operator, world.model, self.keys["auditor"].address, uri="", request=b"measure it again"
         )
         checks.answer(self.keys["auditor"], asked, 96, tag="remeasured")
+        asked = checks.ask(
+            node.operator, world.service, self.keys["auditor"].address, uri="", request=b"run it again"
+        )
+        checks.answer(self.keys["auditor"], asked, 100, tag="reexec:soft")
         terms = Terms(node.chain)
         leave = text_digest("For research.")
         offer = terms.offer(
@@ -231,6 +336,33 @@ class _World:
         )
         terms.offer(node.operator, world.model, Use.REMIX, price=8 * COIN, terms_digest=leave)
         terms.buy(self.keys["buyer"], world.loans, Use.DOWNLOAD, offer)
+
+    def commission(self) -> None:
+        """One job that was handed in, and one that nobody does yet."""
+        node, world = self.node, self.world
+        client, judge = Jobs.of(node, self.keys["buyer"]), self.keys["auditor"]
+        text = (
+            "Chart the harbour by its tides\n\nA PDF at 1:500 with depths at low water, for a pilot to read."
+        )
+        asked = Commission(text, 7 * 86_400, str(world.rain), judge.address, budget=40 * COIN)
+        world.commission = client.create(asked)
+        client.fund(world.commission, 40 * COIN)
+        Jobs.of(node, self.keys["meadow"]).submit(world.commission, b"%PDF-1.7 a chart")
+        client.create(
+            Commission("Translate the tide tables into Taiwanese Mandarin", 86_400, budget=6 * COIN)
+        )
+
+    def employ(self) -> None:
+        """Three agents, one of whom has something to say to the others."""
+        agents, target = Agents.of(self.node), Path(__file__).with_name("traders.py")
+        mills = [
+            agents.create(f"{target}:Mill", name=name, arguments={"price": price})
+            for name, price in (("Mill by the brook", 9), ("Mill on the hill", 11))
+        ]
+        baker = agents.create(
+            f"{target}:Baker", name="Baker Street", arguments={"mills": [str(mill.address) for mill in mills]}
+        )
+        self.world.agent = baker.work_id
 
     def lend(self) -> None:
         node = self.node

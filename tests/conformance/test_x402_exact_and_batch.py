@@ -19,17 +19,11 @@ from x402.mechanisms.evm.exact import ExactEvmScheme
 from x402.mechanisms.evm.signers import EthAccountSignerWithRPC
 
 from koinon.chain.keys import Key
-from koinon.services.registry import Registry, Service
-from tests.services.support import CHAIN_ID, COIN, GatewayProcess, Hall, open_hall
+from koinon.services.gateway.registry import Registry, Service
+from tests.services.support import CHAIN_ID, COIN, GatewayProcess, Hall
 
 pytestmark = pytest.mark.e2e
 NETWORK = f"eip155:{CHAIN_ID}"
-
-
-@pytest.fixture(scope="module")
-def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    with open_hall(tmp_path_factory.mktemp("hall")) as hall:
-        yield hall
 
 
 @pytest.fixture(scope="module")

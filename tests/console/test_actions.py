@@ -6,7 +6,10 @@ import time
 import pytest
 
 from koinon.chain.keys import Key
+from koinon.console.records import Records
+from koinon.console.tasks import Task
 from koinon.errors import UsageError
+from koinon.web import Outcome
 from tests.console.wallet_support import (
     House,
     Wallet,
@@ -18,6 +21,7 @@ from tests.console.wallet_support import (
 )
 
 PATIENCE_S = 30.0
+COLUMNS = ("id", "owner", "name", "fields", "language", "state", "title", "created_at", "changed_at")
 
 
 @pytest.fixture
@@ -347,3 +351,27 @@ def test_the_page_is_told_of_each_step(client, wallet):
     assert first == "event: change"
     answer(client, path, asked, answer_text)
     finished(client, path)
+
+
+def test_records_of_an_earlier_version_are_read_and_get_what_they_lack(tmp_path):
+    before = Records(tmp_path)
+    before.insert("action", COLUMNS, "a1", "guest:0x1", "test.mint", "{}", "en", "done", "Mint?", 1.0, 1.0)
+    before.change("ALTER TABLE action DROP COLUMN link")
+    before.close()
+    for _ in range(2):
+        after = Records(tmp_path)
+        (row,) = after.rows("SELECT title, link FROM action")
+        assert (row["title"], row["link"]) == ("Mint?", "")
+        after.close()
+
+
+def test_the_page_s_title_and_link_are_what_came_of_it(app, client, wallet):
+    path = begin(client)
+    wallet_id = path.rpartition("/")[2]
+    app.state.desk.cancel({"id": wallet_id})
+    finished(client, path)
+    task = Task(app.state.records, wallet_id, 1.0)
+    task.run(lambda: Outcome("Five came.", "/money", title="They came", link="Count them"))
+    page = client.get(path).text
+    assert "<h1>They came</h1>" in page
+    assert 'href="/money">Count them</a>' in page

@@ -132,6 +132,11 @@ def test_each_page_has_one_heading_a_way_past_the_rail_and_a_title(client):
     assert text.count('aria-current="page"') == 1
 
 
+@pytest.mark.parametrize("path", ["/explore", "/market", "/commissions", "/agents", "/publish", "/money"])
+def test_the_start_page_leads_to_what_one_can_do(client, path):
+    assert f'<dt><a href="{path}">' in client.get("/").text
+
+
 def test_an_error_is_a_page_for_people_and_problem_details_for_programs(client):
     page = client.get("/nothing-here", headers={"accept": "text/html"})
     assert page.status_code == 404

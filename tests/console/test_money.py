@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from koinon.chain import artifacts
 from koinon.chain.contract import Call
-from koinon.services.client import Buyer
+from koinon.services.buying.client import Buyer
 from koinon.services.counter import GATEWAY, keyring, open_shelf
-from koinon.services.registry import Registry, Service
+from koinon.services.gateway.registry import Registry, Service
 from koinon.works.channels import Channels
 from tests.pages_support import COIN
 from tests.services.answering import open_answering
@@ -31,6 +32,21 @@ def test_a_visitor_without_money_has_a_page(town):
     page = town.guest().page("/money")
     assert "Nothing waits for you at the moment" in page
     assert "No Work pays you yet." in page
+
+
+def test_whoever_has_come_in_takes_test_coins_to_pay_with(town, operator):
+    for visit in (operator, town.guest()):
+        before = town.coins(visit.address)
+        assert "Get test coins" in visit.page("/money")
+        assert "100.00 tUSD" in visit.review("money.coins")
+        assert "You were given 100.00 tUSD." in visit.do("money.coins")
+        assert town.coins(visit.address) == before + 100 * COIN
+
+
+def test_where_money_is_real_no_coins_are_given(town, operator, monkeypatch):
+    monkeypatch.setattr(town.chain, "network", replace(town.chain.network, test_money=False))
+    assert "Get test coins" not in operator.page("/money")
+    assert "money.not_given" in operator.refused("money.coins")
 
 
 def test_what_waits_is_collected_from_the_page(town):

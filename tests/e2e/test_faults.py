@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from koinon.errors import PeerError
-from koinon.learning import api
+from koinon.learning import processes
 from koinon.learning.led_run import LedRun, Progress
 from koinon.learning.processes import OwnerProcess
 from koinon.node import Node
@@ -83,7 +83,7 @@ def test_an_owner_killed_in_a_round_is_missing_in_the_ledger_and_the_rest_are_pa
 
         return led(self, watch)
 
-    monkeypatch.setattr(api, "OwnerProcess", remember)
+    monkeypatch.setattr(processes, "OwnerProcess", remember)
     monkeypatch.setattr(LedRun, "lead", lead)
     ledger = tour(settings, calls=50)
     killed = LENDERS[2]
@@ -98,24 +98,25 @@ def test_an_owner_killed_in_a_round_is_missing_in_the_ledger_and_the_rest_are_pa
     assert "the run went on with the others" in " ".join(printed.split())
 
 
-@pytest.mark.parametrize("victim", ["Gateway", "Buyer"])
 def test_a_gateway_or_buyer_killed_between_calls_is_an_error_that_names_it(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, victim: str
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill(buyer: Process, gateway: Process) -> None:
-        os.kill((gateway if victim == "Gateway" else buyer).pid, signal.SIGKILL)
+    for victim in ("Gateway", "Buyer"):
 
-    with monkeypatch.context() as patched:
-        on_progress(patched, kill)
-        with pytest.raises(PeerError, match=f"{victim}'s process was killed by signal 9") as caught:
-            tour(settings, calls=MANY)
-    assert caught.value.code == "tour.party_failed"
-    (settings.home / "tour" / TOUR_UNDERWAY).touch()  # as the command leaves it when it ends so
-    said: list[str] = []
-    with Node.open(settings) as node:
-        resume_interrupted(node, said.append)
-    assert "A tour was interrupted and is finished now" in said[-1]
-    assert any("are in the tills now" in each for each in said) == (victim == "Gateway")
+        def kill(buyer: Process, gateway: Process, victim: str = victim) -> None:
+            os.kill((gateway if victim == "Gateway" else buyer).pid, signal.SIGKILL)
+
+        with monkeypatch.context() as patched:
+            on_progress(patched, kill)
+            with pytest.raises(PeerError, match=f"{victim}'s process was killed by signal 9") as caught:
+                tour(settings, calls=MANY)
+        assert caught.value.code == "tour.party_failed"
+        (settings.home / "tour" / TOUR_UNDERWAY).touch()  # as the command leaves it when it ends so
+        said: list[str] = []
+        with Node.open(settings) as node:
+            resume_interrupted(node, said.append)
+        assert "A tour was interrupted and is finished now" in said[-1]
+        assert any("are in the tills now" in each for each in said) == (victim == "Gateway")
     ledger = tour(settings, calls=20)
     assert ledger.conserved
     assert ledger.paid == 20 * ledger.price

@@ -105,15 +105,6 @@ def test_a_second_tour_continues_on_the_same_chain(first, home, anvil_path):
     assert second["contracts"] == first["contracts"]
 
 
-def test_people_read_who_was_paid_and_that_the_money_is_test_money(home, anvil_path, first):
-    done = tour(home, anvil_path, "--calls", "20")
-    assert done.returncode == 0, done.stderr
-    assert "Who was paid?" in done.stdout
-    assert "Every unit is there." in done.stdout
-    assert "test money" in done.stderr
-    assert "Harbour Bank" in done.stdout
-
-
 def test_a_tour_without_anvil_says_what_to_do(tmp_path):
     done = tour(tmp_path / "home", tmp_path / "no-anvil")
     assert done.returncode == 3

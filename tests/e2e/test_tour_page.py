@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,13 +35,13 @@ def console(koinon: Command) -> str:
 
 
 @pytest.fixture(scope="module")
-def said(koinon: Command, console: str) -> str:
-    """What a tour on that node says."""
+def toured(koinon: Command, console: str) -> subprocess.CompletedProcess[str]:
+    """A tour on that node, as people see it."""
     with httpx.Client(base_url=console) as browser:
         assert "Nobody took the tour" in browser.get("/tour").text
     done = koinon.run("tour", "--calls", "60")
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done
 
 
 @pytest.fixture
@@ -64,15 +65,22 @@ def soon(browser: httpx.Client, path: str, words: str) -> str:
     return page
 
 
-def test_it_ends_with_the_page_where_the_visitor_goes_on(said, console):
-    words = " ".join(said.split())
+def test_people_read_who_was_paid_and_that_the_money_is_test_money(toured):
+    assert "Who was paid?" in toured.stdout
+    assert "Every unit is there." in toured.stdout
+    assert "test money" in toured.stderr
+    assert "Harbour Bank" in toured.stdout
+
+
+def test_it_ends_with_the_page_where_the_visitor_goes_on(toured, console):
+    words = " ".join(toured.stdout.split())
     assert words.endswith(f"Now you: open {console}/tour and ask the model yourself.")
 
 
-def test_a_guest_asks_about_an_applicant_pays_and_finds_the_payment_in_the_river(said, browser):
+def test_a_guest_asks_about_an_applicant_pays_and_finds_the_payment_in_the_river(toured, browser):
     page = soon(browser, "/tour", "/act/services.call")
     (work_id,) = set(re.findall(r'name="work_id" value="(\d+)"', page))
-    soon(browser, f"/works/{work_id}/call", "/act/services.call")  # the gateway has seen the offer
+    soon(browser, f"/works/{work_id}/call", f'action="/services/{work_id}"')  # the gateway has seen the offer
     applicants = [html.unescape(each) for each in re.findall(r'name="json" value="([^"]+)"', page)]
     assert len(applicants) == 3
     form = page.split('action="/act/services.call"', 1)[1].split("</form>", 1)[0]
@@ -98,16 +106,16 @@ def test_a_guest_asks_about_an_applicant_pays_and_finds_the_payment_in_the_river
     assert "Waiting" in river
 
 
-def test_a_held_out_applicant_stands_in_the_form_of_the_model(said, browser):
+def test_a_held_out_applicant_stands_in_the_form_of_the_model(toured, browser):
     page = soon(browser, "/tour", "/act/services.call")
     (work_id,) = set(re.findall(r'name="work_id" value="(\d+)"', page))
-    form = html.unescape(soon(browser, f"/works/{work_id}/call", "/act/services.call"))
-    limit = re.search(r'"limit": (\d+)', form)
+    form = html.unescape(soon(browser, f"/works/{work_id}/call", f'action="/services/{work_id}"'))
+    limit = re.search(r'"limit":\s*(\d+)', form)
     assert limit is not None
     assert int(limit.group(1)) > 0
 
 
-def test_the_run_and_the_model_lead_to_each_other_in_both_languages(said, browser):
+def test_the_run_and_the_model_lead_to_each_other_in_both_languages(toured, browser):
     runs = browser.get("/runs").text
     (run,) = re.findall(r'href="(/runs/\d+)"', runs)
     page = browser.get(run).text

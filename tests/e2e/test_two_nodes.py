@@ -21,7 +21,7 @@ from koinon.chain.handle import Chain
 from koinon.chain.keyring import Keyring
 from koinon.errors import NotFound
 from koinon.node import OPERATOR, Node
-from koinon.services.files import PublicFiles
+from koinon.services.gateway.files import PublicFiles
 from koinon.settings import Settings
 from koinon.store import BlockStore
 from koinon.works.api import Works

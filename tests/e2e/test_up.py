@@ -17,10 +17,38 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from koinon.agents.api import Agents
+from koinon.data.job_client import JobClient
+from koinon.errors import KoinonError, PeerError
+from koinon.services.buying.transport import Http
 from koinon.settings import Settings
 from koinon.up.cli import examine
+from tests.data.market_support import POLICY, table
+from tests.ports import own_ports
 
 pytestmark = pytest.mark.e2e
+
+GREETER = '''
+from koinon.agents import Agent, Context, message, on
+
+
+@message
+class Greet:
+    name: str
+
+
+@message
+class Greeting:
+    text: str
+
+
+class Greeter(Agent):
+    """Greets whoever asks."""
+
+    @on(Greet, skill=True)
+    def greet(self, asked: Greet, context: Context) -> Greeting:
+        return Greeting(f"Hello {asked.name}")
+'''
 
 
 class Command:
@@ -54,6 +82,7 @@ class Command:
 @pytest.fixture(scope="module")
 def koinon(tmp_path_factory: pytest.TempPathFactory, anvil_path: Path) -> Iterator[Command]:
     command = Command(tmp_path_factory.mktemp("home"), anvil_path)
+    command.environment |= own_ports()
     yield command
     command.run("down")
 
@@ -75,6 +104,25 @@ def answers(url: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def served(url: str) -> list[str]:
+    """The datasets that the node there computes on."""
+    try:
+        return sorted(JobClient(url, timeout_s=5).about()["datasets"])
+    except PeerError:
+        return []
+
+
+def agents_at(url: str) -> list[str]:
+    """The Works of the agents that run there."""
+    http = Http(5, whole_s=5)
+    try:
+        return sorted(str(each["work_id"]) for each in Agents.told_by(http, url))
+    except KoinonError:
+        return []
+    finally:
+        http.close()
 
 
 def soon(true: Callable[[], bool]) -> None:
@@ -108,7 +156,7 @@ def test_a_detached_node_says_where_it_is_and_others_share_it(koinon, there):
 
 
 def test_nothing_that_runs_is_reached_from_other_machines(there):
-    for name in ("console", "gateway", "rpc_url"):
+    for name in ("console", "gateway", "data", "agents", "rpc_url"):
         assert urlsplit(there[name]).hostname == "127.0.0.1"
 
 
@@ -124,6 +172,41 @@ def test_a_killed_gateway_and_a_killed_chain_come_back_where_they_were(koinon, t
     assert now["block"] >= there["block"]
 
 
+def test_agents_run_from_when_they_are_made_and_their_killed_host_comes_back(koinon, there, tmp_path):
+    assert not there["agents_alive"]
+    (tmp_path / "greeter.py").write_text(GREETER)
+    works = []
+    for _ in range(2):
+        made = koinon.json("agent", "new", f"{tmp_path}/greeter.py:Greeter")
+        assert made["url"] == there["agents"]
+        works.append(str(made["work_id"]))
+        soon(lambda: agents_at(there["agents"]) == sorted(works))
+    before = koinon.status()
+    assert before["agents_alive"]
+    os.kill(before["agents_pid"], signal.SIGKILL)
+    soon(lambda: koinon.status()["agents_pid"] not in {0, before["agents_pid"]})
+    soon(lambda: agents_at(there["agents"]) == sorted(works))
+    told = koinon.json("agent", "send", works[0], "Greet", '{"name": "Ada"}')
+    assert told["answer"] == {"text": "Hello Ada"}
+
+
+def test_a_dataset_is_served_from_when_it_is_published_and_its_killed_node_comes_back(
+    koinon, there, tmp_path
+):
+    assert not there["data_alive"]
+    table().save(tmp_path / "loans.npz")
+    (tmp_path / "policy.toml").write_text(POLICY)
+    made = koinon.json(
+        "data", "publish", str(tmp_path / "loans.npz"), str(tmp_path / "policy.toml"), "--label", "paid"
+    )
+    soon(lambda: served(there["data"]) == [str(made["work_id"])])
+    before = koinon.status()
+    assert before["data_alive"]
+    os.kill(before["data_pid"], signal.SIGKILL)
+    soon(lambda: koinon.status()["data_pid"] not in {0, before["data_pid"]})
+    soon(lambda: served(there["data"]) == [str(made["work_id"])])
+
+
 def test_a_killed_node_leaves_nothing_that_blocks_the_next(koinon, there):
     chain = int((koinon.home / "devnet" / "anvil.pid").read_text())
     os.kill(there["pid"], signal.SIGKILL)
@@ -136,6 +219,7 @@ def test_a_killed_node_leaves_nothing_that_blocks_the_next(koinon, there):
     assert now["block"] >= there["block"]
     assert not alive(chain)
     assert not alive(there["gateway_pid"])
+    assert not alive(there["data_pid"])
 
 
 def test_the_log_of_a_detached_node_holds_no_way_in(koinon, there):
@@ -152,7 +236,7 @@ def test_a_node_that_is_told_to_stop_stops_with_all_its_processes(koinon, there)
     chain = int((koinon.home / "devnet" / "anvil.pid").read_text())
     assert koinon.json("down")["stopped"] == there["pid"]
     assert koinon.status()["running"] is False
-    assert not any(alive(pid) for pid in (there["pid"], there["gateway_pid"], chain))
+    assert not any(alive(pid) for pid in (there["pid"], there["gateway_pid"], there["data_pid"], chain))
     assert koinon.json("down")["stopped"] is None
 
 

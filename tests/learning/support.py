@@ -11,12 +11,13 @@ import orjson
 
 from koinon.chain.hashing import keccak256
 from koinon.chain.keys import Key
-from koinon.learning.codec import CODECS
+from koinon.learning.codecs import Float32
 from koinon.learning.messages import Joining, LocalUpdate, federation_domain, payload_digest
+from koinon.learning.models import ModelSpec
 from koinon.learning.recipe import Recipe
 from koinon.learning.run import Run
 from koinon.learning.scaling import Scaling, Statistics
-from koinon.learning.tables import Table
+from koinon.tables import Table
 
 COLUMNS = ("age", "income", "late")
 DOMAIN = federation_domain(31337, "0x" + "ab" * 20)
@@ -42,7 +43,7 @@ def recipe(**changes: Any) -> Recipe:
         name="Late payers",
         columns=COLUMNS,
         label="default",
-        hidden=(4,),
+        model_spec=ModelSpec("perceptron", {"hidden": (4,)}),
         rounds=3,
         epochs=1,
         seed=5,
@@ -79,7 +80,7 @@ def update(run: Run, signer: Key, change: Any = None, **changes: Any) -> bytes:
     assert run.current is not None
     size = run.recipe.model.size
     vector = np.full(size, 0.25, dtype=np.float32) if change is None else change
-    payload = CODECS["float32"].encode(vector)
+    payload = Float32().encode(vector)
     message = LocalUpdate(
         run.run_id,
         run.round_number,

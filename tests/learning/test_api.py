@@ -17,21 +17,23 @@ from click.testing import CliRunner
 
 from koinon.chain.contract import Call
 from koinon.chain.keys import Key
-from koinon.errors import BadInput, IntegrityError, PeerError, SetupError
-from koinon.learning import api, cli, simulation
-from koinon.learning.api import Learning
+from koinon.errors import BadInput, IntegrityError, NotFound, PeerError, SetupError
+from koinon.learning import cli, processes, simulation
+from koinon.learning.api import REBUILT_FROM_KEY, Learning
 from koinon.learning.dataset_work import COMMITMENT_KEY, publish_dataset
 from koinon.learning.evidence import Evidence, audit
+from koinon.learning.leaving import without
 from koinon.learning.led_run import LedRun
 from koinon.learning.ledger import Ledger, check_against_chain
 from koinon.learning.messages import Joining, payload_digest
 from koinon.learning.processes import OwnerProcess
 from koinon.learning.splits import Split
-from koinon.services import models
+from koinon.services.models import perceptron as models
 from koinon.settings import Settings
 from koinon.store import BlockStore
 from koinon.terminal import Session, Terminal
 from koinon.works.api import Works
+from koinon.works.terms import Terms, Use, text_digest
 from koinon.works.till import ETH
 from tests.learning.support import recipe, table
 
@@ -103,6 +105,57 @@ def test_owners_teach_and_are_paid(tmp_path, chain, new_account, fund):
 
 
 @pytest.mark.e2e
+def test_data_sold_for_training_teach_only_by_grant(tmp_path, chain, new_account, fund):
+    opener, other = new_account(), new_account()
+    learning = Learning(tmp_path / "learning", opener, chain=chain, store=BlockStore(tmp_path / "blocks"))
+    first = learning.run(recipe(), SPLIT, fund=fund)
+    seller = Key.load(
+        tmp_path / "learning" / "owners" / "1" / "keys" / "operator.json",
+        (tmp_path / "learning" / "owners" / "1" / "keys" / "password").read_text().strip(),
+    )
+    terms, sold = Terms(chain), first.owners[0].work_id
+    offer = terms.offer(seller, sold, Use.TRAIN, price=0, terms_digest=text_digest("as you like"))
+    second = learning.run(recipe(round_deadline_s=60.0), SPLIT, fund=fund)
+    assert [owner.work_id for owner in second.owners] == [owner.work_id for owner in first.owners[1:]]
+    terms.buy(other, sold, Use.TRAIN, offer, grantee=opener.address)
+    third = learning.run(recipe(), SPLIT, fund=fund)
+    assert [owner.work_id for owner in third.owners] == [owner.work_id for owner in first.owners]
+
+
+@pytest.mark.e2e
+def test_who_leaves_is_no_part_of_the_next_version(tmp_path, chain, new_account, fund):
+    opener, store = new_account(), BlockStore(tmp_path / "blocks")
+    learning = Learning(tmp_path / "learning", opener, chain=chain, store=store)
+    found = recipe(codec="int8", down_codec="int8")
+    first = learning.run(found, SPLIT, fund=fund)
+    second = learning.rebuild(first.run_id, SPLIT, [1], recipe=found, fund=fund)
+    expected = without(first.evidence, [1])
+    assert second.run_id == first.run_id + 1
+    assert [one.model for one in second.evidence.rounds] == [one.model for one in expected.rounds]
+    assert [owner.address for owner in second.owners] == [first.owners[0].address, first.owners[2].address]
+    check_against_chain(chain.contract("Federation"), second.run_id, second.evidence)
+    audit(second.evidence, SPLIT.contribution, second.contributions)
+
+    published = learning.publish(second, rebuilt_from=first.run_id)
+    works = Works(chain, store, opener)
+    assert [parent for parent, _ in works.parents_of(published.work_id)] == [
+        owner.work_id for owner in second.owners
+    ]
+    said = works.contract.call("getMetadata", published.work_id, REBUILT_FROM_KEY)
+    assert int.from_bytes(said, "big") == first.run_id
+    assert learning.kept_score(first.run_id) == first.together.value
+
+    with pytest.raises(BadInput, match="another recipe"):
+        learning.rebuild(first.run_id, SPLIT, [1], recipe=recipe(), fund=fund)
+    with pytest.raises(NotFound):
+        learning.rebuild(99, SPLIT, [1], recipe=found, fund=fund)
+    with pytest.raises(BadInput):
+        without(first.evidence, [7])
+    with pytest.raises(BadInput):
+        without(first.evidence, [0, 1, 2])
+
+
+@pytest.mark.e2e
 def test_a_killed_owner_is_left_out_and_named(tmp_path, monkeypatch):
     started = []
 
@@ -110,7 +163,7 @@ def test_a_killed_owner_is_left_out_and_named(tmp_path, monkeypatch):
         started.append(OwnerProcess(*arguments))
         return started[-1]
 
-    monkeypatch.setattr(api, "OwnerProcess", remember)
+    monkeypatch.setattr(processes, "OwnerProcess", remember)
 
     def progress(event):
         if event["event"] == "round" and event["round"] == 2:
@@ -153,8 +206,8 @@ def test_publishing_needs_a_chain(tmp_path):
     learning = Learning(tmp_path, Key.generate())
     with pytest.raises(SetupError):
         learning.publish(None)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="at most 16"):
-        learning.run(recipe(), replace(SPLIT, owners=SPLIT.owners * 6))
+    with pytest.raises(BadInput, match="2 to 100"):
+        learning.run(recipe(), replace(SPLIT, owners=SPLIT.owners * 40))
 
 
 @pytest.mark.e2e

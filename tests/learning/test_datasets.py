@@ -4,14 +4,25 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from koinon.errors import BadInput, IntegrityError, NotFound
+from koinon.errors import BadInput, IntegrityError, NotFound, SetupError
 from koinon.learning import datasets, splits
-from koinon.learning.datasets import CREDIT_FILE, convert_credit, convert_mnist, load_credit, load_mnist
-from koinon.learning.tables import Table
+from koinon.learning.datasets import (
+    CREDIT_FILE,
+    convert_credit,
+    convert_mnist,
+    convert_spam,
+    load_credit,
+    load_digits8,
+    load_mails,
+    load_mnist,
+    load_spam,
+)
+from koinon.tables import Table
 from tests.learning.support import table
 
 
@@ -68,6 +79,50 @@ def test_the_mnist_package_is_converted_and_checked(tmp_path):
     with pytest.raises(IntegrityError, match="expected numbers"):
         load_mnist(tmp_path / "mnist.npz")
     assert datasets.main(["nonsense"]) == 2
+
+
+MAILS = {
+    "easy-ham-1": ["From a\nSubject: Lunch\n today?\nX: 1\n\nAt =20noon=\n, or=3D later"],
+    "easy-ham-2": ["Subject: Lunch today?\n\nAt  noon, or= later"],
+    "hard-ham-1": ["\n\n"],
+    "spam-1": [
+        "SUBJECT: Win\n\n<p class='x'>n<b>o</b>w</p><!-- > --><script>x()</script>&nbsp;\n" + "QUJD" * 15
+    ],
+    "spam-2": ["no headers and no body: \ud800"],
+}
+
+
+def test_mails_are_read_once_each_and_checked(tmp_path, monkeypatch):
+    for group, mails in MAILS.items():
+        (tmp_path / "data" / group).mkdir(parents=True)
+        for index, mail in enumerate(mails):
+            (tmp_path / "data" / group / f"{index}.json").write_text(json.dumps({"text": mail}))
+    target = tmp_path / "spam.npz"
+    assert datasets.main(["spam", str(tmp_path), str(target)]) == 0
+    with pytest.raises(IntegrityError, match="expected numbers"):
+        load_mails(target)
+    monkeypatch.setattr(datasets, "SPAM_SHA256", convert_spam(tmp_path, target))
+    texts, labels = load_mails(target)
+    assert texts == ["Lunch today? At noon, or= later", "Win n o w"]
+    assert labels.tolist() == [0, 1]
+    assert load_spam(target, columns=64).features.shape == (2, 64)
+    with pytest.raises(NotFound, match="no messages"):
+        convert_spam(tmp_path / "data", target)
+    with pytest.raises(NotFound, match="not at"):
+        load_mails(tmp_path / "none.npz")
+
+
+def test_small_digits_are_those_scikit_learn_brings(monkeypatch):
+    digits = load_digits8()
+    assert digits.features.shape == (1_797, 64)
+    assert sorted(set(digits.labels.tolist())) == list(range(10))
+    assert (digits.features.min(), digits.features.max()) == (0, 16)
+    monkeypatch.setattr(datasets, "DIGITS8_SHA256", "00")
+    with pytest.raises(IntegrityError, match="not the expected"):
+        load_digits8()
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(SetupError, match="sklearn"):
+        load_digits8()
 
 
 def test_lenders_have_their_sizes_and_share_no_row(credit):

@@ -10,7 +10,7 @@ import pytest
 
 from koinon.errors import BadInput, IntegrityError
 from koinon.learning import simulation
-from koinon.learning.codec import CODECS
+from koinon.learning.codecs import Float32
 from koinon.learning.evidence import Contributions, Evidence, RoundEvidence, audit, measure
 from koinon.learning.messages import payload_digest
 from tests.learning.support import recipe, table
@@ -22,7 +22,7 @@ JUDGE = table(200, 9)
 def evidence():
     found = recipe()
     trained = simulation.train_together(found, [table(60, seed) for seed in range(3)])
-    codec = CODECS["float32"]
+    codec = Float32()
     after = [*(one.base for one in trained.rounds[1:]), trained.vector]
     rounds = tuple(
         RoundEvidence(

@@ -22,10 +22,12 @@ import pytest
 from koinon.errors import BadInput, IntegrityError, KoinonError, NotFound, PeerError, SetupError
 from koinon.learning import simulation
 from koinon.learning.certificates import pinning_context
-from koinon.learning.connection import HttpsTransport
+from koinon.learning.connection import HttpsTransport, patience_s
 from koinon.learning.leader import AloneReceived, Full, Joined, Leader, RoundClosed
 from koinon.learning.messages import Joining, federation_domain, payload_digest
-from koinon.learning.owner import Network, Owner, OwnerConfig
+from koinon.learning.owner import Owner
+from koinon.learning.owner_config import Network, OwnerConfig
+from koinon.learning.privacy.plan import Privacy
 from koinon.learning.trained import TrainedModel
 from tests.learning.support import joining, key, recipe, table
 
@@ -45,13 +47,15 @@ def line(url, **options):
 
 
 @contextmanager
-def owners_in_threads(url, *indices):
+def owners_in_threads(url, *indices, **options):
     """Owners taking part in threads of this process; what each came back with, by index."""
     results: dict[int, Any] = {}
 
     def take_part(index):
         with line(url) as found:
-            one = Owner(key(f"owner {index}"), table(60, index), found, NETWORK, opener=OPENER.address)
+            one = Owner(
+                key(f"owner {index}"), table(60, index), found, NETWORK, opener=OPENER.address, **options
+            )
             try:
                 results[index] = one.take_part()
             except KoinonError as error:
@@ -105,7 +109,7 @@ def test_a_run_over_tls_makes_the_model_of_one_process(tmp_path, scaled):
     indices = [order.index(key(f"owner {i}").address) for i in range(3)]
     tables = [table(60, indices.index(place)) for place in range(3)]
     expected = simulation.train_together(found, tables)
-    assert np.array_equal(serving.run.vector, expected.vector)
+    assert np.array_equal(serving.run.common.parameters, expected.vector)
     for index in range(3):
         assert np.array_equal(got[index].model.vector, expected.vector)
         assert got[index].rounds == (1, 2, 3)
@@ -128,6 +132,23 @@ def test_an_owner_that_stays_silent_is_left_out_after_the_deadline(tmp_path):
     closed = [event.closed for event in events if isinstance(event, RoundClosed)]
     assert [one.missing for one in closed] == [(), *[(silent,)] * 3]
     assert [len(got[index].rounds) for index in range(2)] == [3, 3]
+
+
+def test_an_owner_that_joins_again_does_not_stop_the_clock_of_the_round(tmp_path):
+    found = recipe(round_deadline_s=2.0)
+    with (
+        leader(tmp_path, found) as serving,
+        silent_owner(serving.url, found, "owner 2") as silent,
+        owners_in_threads(serving.url, 0, 1),
+    ):
+        for event in serving.events():
+            if isinstance(event, Full):
+                serving.begin()
+            if isinstance(event, RoundClosed) and not event.closed.model.last:
+                with silent_owner(serving.url, found, "owner 2"):
+                    pass
+    assert len(serving.run.rounds) == 3
+    assert serving.run.left == {silent}
 
 
 def test_an_owner_known_to_be_gone_is_not_waited_for(tmp_path):
@@ -155,6 +176,61 @@ def test_too_few_owners_end_the_run_with_a_reason_for_all(tmp_path):
         lead(serving)
     assert isinstance(got[0], PeerError)
     assert got[0].code == "learning.too_few_owners"
+
+
+def test_a_run_whose_engine_has_gone_ends_with_that_reason_for_all(tmp_path):
+    with leader(tmp_path, recipe()) as serving:
+        with owners_in_threads(serving.url, 0) as got:
+            for event in serving.events():
+                assert isinstance(event, Joined)
+                serving.fail(PeerError("The engine has stopped."))
+                break
+            with pytest.raises(PeerError, match="has stopped"):
+                list(serving.events())
+        assert "has stopped" in got[0].message
+
+
+def test_an_engine_that_goes_after_the_last_round_ends_only_the_waiting(tmp_path):
+    with leader(tmp_path, recipe()) as serving:
+        with owners_in_threads(serving.url, 0, 1, 2, share_alone=False) as got:
+            kinds = []
+            for event in serving.events():
+                kinds.append(type(event))
+                if isinstance(event, Full):
+                    serving.begin()
+                if isinstance(event, RoundClosed) and event.closed.model.last:
+                    serving.fail(PeerError("The engine has stopped."))
+        assert kinds[-1] is RoundClosed
+        assert [len(got[index].rounds) for index in range(3)] == [3, 3, 3]
+
+
+def test_a_fault_of_the_leaders_own_ends_the_run_for_all(tmp_path, monkeypatch):
+    with leader(tmp_path, recipe()) as serving:
+        monkeypatch.setattr(serving.run, "advance", lambda: int("none"))
+        with owners_in_threads(serving.url, 0, 1, 2) as got, pytest.raises(KoinonError) as ended:
+            lead(serving)
+    assert ended.value.code == "learning.leader_failed"
+    assert isinstance(ended.value.__cause__, ValueError)
+    assert {got[index].code for index in range(3)} == {"learning.leader_failed"}
+
+
+def test_an_owner_is_as_patient_as_the_recipe_it_was_offered():
+    long = recipe(round_deadline_s=3_600.0)
+    assert patience_s(recipe()) == 600
+    assert patience_s(long) == 2 * 3_600
+    promised = Privacy("private_sum", clip_norm=1.0)
+    private = replace(long, privacy=promised, aggregation="mean", contribution="equal", minimum_owners=3)
+    assert patience_s(private) == 7 * 3_600
+
+
+def test_patience_comes_with_the_offer_and_one_that_was_set_stays(tmp_path):
+    with leader(tmp_path, recipe(round_deadline_s=3_600.0)) as serving:
+        with line(serving.url) as patient:
+            patient.offer()
+            assert patient._connection.sock.gettimeout() == 2 * 3_600
+        with line(serving.url, timeout_s=5.0) as hasty:
+            hasty.offer()
+            assert hasty._connection.sock.gettimeout() == 5
 
 
 def test_closing_the_leader_tells_waiting_owners(tmp_path):
@@ -225,6 +301,19 @@ def test_the_leader_refuses_what_is_no_message(tmp_path, path, body, status, cod
         plain.close()
     assert (answer.status, problem["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_message_that_never_ends_holds_up_no_place(tmp_path, monkeypatch):
+    monkeypatch.setattr("koinon.learning.leader.PART_S", 0.2)
+    with leader(tmp_path, recipe()) as serving:
+        host, port = serving._socket.getsockname()
+        plain = http.client.HTTPSConnection(host, port, context=pinning_context(), timeout=10)
+        plain.putrequest("POST", "/join")
+        plain.putheader("content-length", "1000")
+        plain.endheaders(b"a part")
+        answer = plain.getresponse()
+        assert (answer.status, orjson.loads(answer.read())["code"]) == (422, "learning.message")
+        plain.close()
 
 
 def test_a_taken_port_is_said(tmp_path):
@@ -311,7 +400,33 @@ def test_an_owner_killed_mid_round_does_not_stop_the_others(tmp_path):
         assert lines[-1]["event"] == "done"
         assert lines[-1]["rounds"] == 4
         model = TrainedModel.load(tmp_path / f"owner{index}" / "data" / "model.npz")
-        assert np.array_equal(model.vector, serving.run.vector)
+        assert np.array_equal(model.vector, serving.run.common.parameters)
+
+
+@pytest.mark.e2e
+def test_an_owners_process_killed_in_a_private_run_is_started_again_and_ends_with_the_same_model(tmp_path):
+    summed = {"aggregation": "mean", "contribution": "equal", "minimum_owners": 3}
+    found = recipe(privacy=Privacy("private_sum", clip_norm=2.0), round_deadline_s=2.0, **summed)
+    with (
+        leader(tmp_path / "leader", found, 4, federation_domain(0), alone_deadline_s=0) as serving,
+        ExitStack() as stack,
+    ):
+        running = [
+            stack.enter_context(spawn(tmp_path / f"owner{index}", serving.url, index)) for index in range(4)
+        ]
+        for event in serving.events():
+            if isinstance(event, Full):
+                serving.begin()
+            if isinstance(event, RoundClosed) and event.closed.number == 1:
+                running[0].kill()
+                running[0].wait(30)
+                (written,) = (tmp_path / "owner0" / "data" / "taught").glob("*.json")
+                assert orjson.loads(written.read_bytes())["taught"] in (1, 2)
+                running[0] = stack.enter_context(spawn(tmp_path / "owner0", serving.url, 0))
+        assert [process.wait(60) for process in running] == [0] * 4
+    for index in range(4):
+        model = TrainedModel.load(tmp_path / f"owner{index}" / "data" / "model.npz")
+        assert np.array_equal(model.vector, serving.run.common.parameters)
 
 
 @pytest.mark.e2e

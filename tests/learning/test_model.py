@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from koinon.errors import BadInput
 from koinon.learning import metrics
-from koinon.learning.model import Perceptron, Training
+from koinon.learning.models import Perceptron, Training
 from tests.learning.support import SCALING, table
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
+from dataclasses import asdict, replace
 
 import orjson
 import pytest
@@ -13,10 +15,16 @@ from koinon.chain.handle import Chain
 from koinon.chain.keys import Key
 from koinon.console.story import Applicant, Story
 from koinon.learning.api import Learning
+from koinon.learning.disputes import disputes
+from koinon.learning.fairness import Fairness
 from koinon.learning.interrupted import Underway
 from koinon.learning.ledger import Ledger
+from koinon.learning.privacy.plan import Privacy
 from koinon.learning.progress import FILE_NAME, ProgressLog
 from koinon.learning.splits import Split
+from koinon.learning.swarm.ledger import SwarmLedger
+from koinon.learning.swarm.run import local_rules
+from koinon.learning.swarm_view import swarm_view
 from tests.console.wallet_support import House, browser, open_console
 from tests.learning.support import recipe, table
 
@@ -24,6 +32,8 @@ pytestmark = pytest.mark.e2e
 
 SPLIT = Split(tuple(table(80 + 20 * seed, seed) for seed in range(3)), table(300, 8), table(400, 9))
 HOSTILE = "<script>alert(1)</script>\"'"
+BY_AGE = Fairness(group="age", edges=(45,), names=("younger", HOSTILE))
+RECIPE = recipe(fairness=replace(BY_AGE, own_rows=0.25, told="gain", populations=True))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +58,7 @@ def finished(house):
     """A run of three owners whose model is published: (run id, Work id)."""
     home = house.settings.home / "learning"
     learning = Learning(home, house.operator, chain=house.chain, store=house.store)
-    outcome = learning.run(recipe(), SPLIT, fund=house.fund, names=["Harbour", HOSTILE, "Station"])
+    outcome = learning.run(RECIPE, SPLIT, fund=house.fund, names=["Harbour", HOSTILE, "Station"])
     published = learning.publish(outcome)
     house.index.sync()
     return outcome.run_id, published.work_id
@@ -110,6 +120,134 @@ def test_a_finished_run_says_who_taught_how_good_it_is_and_who_gained(client, fi
     assert page.count("/chain/transaction/0x") >= 5  # opened, three rounds, finished
     assert "every 1s" not in page
     assert 'http-equiv="refresh"' not in page
+
+
+def test_a_finished_run_shows_its_errors_its_groups_who_gains_and_who_differs(client, finished):
+    page = client.get(f"/runs/{finished[0]}").text
+    for picture in ("gains", "worth", "curve", "gaps"):
+        assert f'id="{picture}"' in page
+    assert "What a threshold costs" in page
+    assert "The gaps round by round" in page
+    assert page.count("not told") >= 6  # the recipe has owners tell the difference, and nothing else
+    assert "Harbour: +" in page or "Harbour: -" in page
+    assert "How different are the owners?" in page
+    assert "What was disputed?" not in page
+    chinese = client.get(f"/zh-hant/runs/{finished[0]}").text
+    assert "各族群受到同樣的對待嗎？" in chinese
+
+
+def test_a_run_of_several_classes_shows_what_is_taken_for_what(client, led):
+    led.join()
+    findings = {"classes": ["a", "b", HOSTILE], "confusion": [[8, 2, 0], [0, 0, 0], [1, 1, 2]]}
+    (led.folder / "outcome.json").write_bytes(orjson.dumps({"findings": findings}))
+    page = client.get(f"/runs/{led.run_id}").text
+    assert 'class="number heat-8 right">8<' in page
+    assert 'class="number heat-0 right">0<' in page
+    assert "<script>alert" not in page
+
+
+def test_sampled_contributions_have_intervals_and_copies_are_named(client, led):
+    led.join()
+    found = {"values": [0.1, 0.1, -0.02], "low": [0.08, 0.08, -0.02], "high": [0.12, 0.12, -0.02]}
+    told = found | {"copies": [[0, 1]], "shares": {"0": 400_000_000, "1": 400_000_000, "2": 1}}
+    (led.folder / "contributions.json").write_bytes(orjson.dumps(told))
+    page = client.get(f"/runs/{led.run_id}").text
+    assert page.count('class="whisker"') == 4  # two owners, on wide pages and on phones
+    assert "+0.100 [+0.080, +0.120] → 50.0 %" in page
+    first, second = (f"{owner[:6]}…{owner[-4:]}" for owner in led.owners[:2])
+    assert f"share one portion: {first}, {second}." in page
+
+
+def test_groups_are_followed_while_a_run_goes_on(client, led):
+    led.join()
+    figures = {"value": 0.7, "low": 0.6, "high": 0.8}
+    groups = [
+        {"name": name, "rows": 200, "selected": figures, "opportunity": figures, "score": None}
+        for name in ("younger", HOSTILE)
+    ]
+    gap = {"figure": "selected", "difference": {"value": 0.1, "low": 0.02, "high": 0.2}, "most": "younger"}
+    told = {"column": "age", "favourable": "pays", "groups": groups, "gaps": [gap | {"least": HOSTILE}]}
+    led.write("score", round=1, metric="AUC", score=0.7, low=0.6, high=0.8, chance=0.5, groups=told)
+    page = client.get(f"/runs/{led.run_id}").text
+    assert "Are groups treated alike?" in page
+    assert "younger above" in page
+    assert "too few rows" in page
+    assert "<script>alert" not in page
+
+
+def test_what_peers_disputed_is_told_newest_first():
+    names = "(run_id, round, peer, leader, amount, transaction_hash, block_number, log_index)"
+    database = sqlite3.connect(":memory:")
+    database.row_factory = sqlite3.Row
+    for table_name in ("swarm_missed", "swarm_objected", "swarm_overturned"):
+        database.execute(f"CREATE TABLE {table_name} {names}")
+    database.execute("INSERT INTO swarm_missed VALUES (7, 1, '0xA', '', 5, '0x01', 10, 0)")
+    database.execute("INSERT INTO swarm_objected VALUES (7, 2, '0xB', '', 0, '0x02', 11, 0)")
+    database.execute("INSERT INTO swarm_overturned VALUES (7, 2, '', '0xC', 90, '0x03', 11, 1)")
+    database.execute("INSERT INTO swarm_missed VALUES (8, 1, '0xD', '', 5, '0x04', 12, 0)")
+
+    class Index:
+        def rows(self, sql, parameters=()):
+            return [dict(row) for row in database.execute(sql, parameters)]
+
+    told = disputes(Index(), 7)
+    assert [(one.kind, one.account, one.amount) for one in told] == [
+        ("overturned", "0xC", 90),
+        ("objected", "0xB", 0),
+        ("missed", "0xA", 5),
+    ]
+
+
+def test_who_led_and_what_a_liar_lost_is_told():
+    database = sqlite3.connect(":memory:")
+    database.row_factory = sqlite3.Row
+    place = "run_id, block_number, log_index"
+    tables = {
+        "swarm_swarm_opened": "initiator",
+        "swarm_peer_joined": "peer, work_id",
+        "swarm_proposed": "round, leader, participants",
+        "swarm_overturned": "round, leader, amount",
+        "swarm_missed": "peer, amount",
+    }
+    for name, columns in tables.items():
+        database.execute(f"CREATE TABLE {name} ({place}, {columns})")
+    for table_name, *values in [
+        ("swarm_swarm_opened", 1, 0, "0xI"),
+        ("swarm_peer_joined", 2, 0, "0xA", 4),
+        ("swarm_peer_joined", 2, 1, "0xB", 0),
+        ("swarm_proposed", 10, 0, 1, "0xA", 3),
+        ("swarm_proposed", 11, 0, 2, "0xB", 3),
+        ("swarm_proposed", 12, 0, 3, "0xA", 3),
+        ("swarm_overturned", 12, 1, 2, "0xB", 90),
+        ("swarm_missed", 13, 0, "0xA", 5),
+        ("swarm_proposed", 13, 1, 2, "0xA", 1),
+    ]:
+        places = ", ".join("?" * len(values))
+        database.execute(f"INSERT INTO {table_name} VALUES (7, {places})", values)  # noqa: S608  (our names)
+
+    class Index:
+        def rows(self, sql, parameters=()):
+            return [dict(row) for row in database.execute(sql, parameters)]
+
+    found = swarm_view(Index(), 7)
+    assert found is not None
+    assert (found.initiator, found.participants) == ("0xI", {1: 3, 2: 1})
+    told = [(one.account, one.work_id, one.led, one.missed, one.lost) for one in found.peers]
+    assert told == [("0xA", 4, 2, 1, 5), ("0xB", 0, 0, 0, 90)]
+    assert swarm_view(Index(), 8) is None
+
+
+def test_a_swarm_has_no_leader(client, house):
+    run_id = SwarmLedger(house.chain, house.operator).open(
+        RECIPE, SPLIT.contribution.digest, SPLIT.held_out.digest, local_rules(house.chain.coin.address)
+    )
+    house.index.sync()
+    page = client.get(f"/runs/{run_id}").text
+    for told in ("nobody is in charge", "Who led?", "peers by turns", "Its peers do not run on this machine"):
+        assert told in page
+    assert house.operator.address in page
+    assert "updates go to the leader" not in page
+    assert "由誰主持？" in client.get(f"/zh-hant/runs/{run_id}").text
 
 
 def test_its_model_and_its_datasets_lead_to_it(client, finished, house):
@@ -180,11 +318,21 @@ def test_a_torn_last_line_and_nonsense_change_nothing(client, led):
             b'{"event":"round","round":"2"}\n{"event":"score","round":1,"score":"x"}\n'
             b'{"event":"round","round":-4,"missing":7}\n\xff\xfe\n[]\n{"event":"round","rou'
         )
-    (led.folder / "outcome.json").write_text('{"owners": [3, {"index": 0, "rows": "many"}], "together": 4}')
-    (led.folder / "contributions.json").write_text("{")
-    after = client.get(f"/runs/{led.run_id}")
-    assert after.status_code == 200
-    assert _region(after.text) == _region(before)
+    for outcome in (
+        '{"owners": [3, {"index": 0, "rows": "many"}], "together": 4}',
+        '{"findings": {"curve": [[0, 1e999]], "groups": 3}}',
+        '{"findings": {"curve": [["0", "1"]]}}',
+        '{"findings": {"gains": [{"difference": {"value": 1}}]}}',
+        '{"findings": 7}',
+        "[]",
+    ):
+        (led.folder / "outcome.json").write_text(outcome)
+        (led.folder / "contributions.json").write_text(
+            '{"values": [1, 2], "low": [1], "high": 3, "shares": 4}'
+        )
+        after = client.get(f"/runs/{led.run_id}")
+        assert after.status_code == 200
+        assert _region(after.text) == _region(before)
 
 
 def test_a_run_whose_leader_died_says_so_and_is_not_asked_for_again(client, led):
@@ -220,6 +368,25 @@ def test_a_run_without_a_chain_is_shown_too(client, house):
     assert "This run has no chain" in page
     assert "gains" in page or "loses" in page
     assert 'href="/runs/unrecorded"' in client.get("/runs").text
+
+
+def test_a_private_run_says_what_is_seen_and_spent(client, led):
+    settings = Privacy("private_sum", "distributed", clip_norm=1.0, epsilon=4.0)
+    promised = {"protects": "owner", "whole": 4.0, **asdict(settings)}
+    led.write("opened", run=led.run_id, recipe=led.recipe.digest.hex(), rounds=3, owners=3, privacy=promised)
+    led.join()
+    for number, epsilon in ((1, 2.0), (2, 2.9)):
+        led.write("round", round=number, rounds=3, missing=[], epsilon=epsilon, delta=1e-5)
+    page = client.get(f"/runs/{led.run_id}").text
+    assert "The leader sees only the sum" in page
+    assert "is paid the same. Every owner adds a part of the noise" in page
+    assert "hidden to ε 2.90 so far, at δ 1e-05" in page
+    assert "all rounds" in page
+    chinese = client.get(f"/zh-hant/runs/{led.run_id}").text
+    part = chinese.split("隱私保護到什麼程度？", 1)[1].split("</figure>", 1)[0]
+    assert "每位擁有者各加一部分雜訊" in part
+    assert "至今以 ε 2.90（δ 1e-05）為限" in part
+    assert not re.search(r">[^<]*\b(round|owner|spent|noise|leader)", part, re.IGNORECASE)
 
 
 def test_the_tour_says_what_it_will_show_before_anyone_took_it(client, house):

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from koinon.errors import BadInput, NotFound
+from koinon.learning.models import ModelSpec
 from koinon.learning.recipe import Recipe, credit_recipe, mnist_recipe
 from koinon.learning.scaling import Scaling, Statistics, combine
 from koinon.learning.splits import concatenate
@@ -42,14 +43,25 @@ def test_seeds_differ_by_round_and_owner():
         {"weight_decay": -1.0},
         {"owners_share": 0},
         {"owners_share": 10**9 + 1},
-        {"minimum_owners": 17},
+        {"minimum_owners": 101},
         {"minimum_rows": 0},
         {"round_deadline_s": 0.0},
         {"codec": "zip"},
         {"aggregation": "best"},
-        {"contribution": "equal"},
+        {"contribution": "guess"},
         {"classes": 1},
-        {"activation": "swish"},
+        {"model_spec": ModelSpec("perceptron", {"activation": "swish"})},
+        {"model_spec": ModelSpec("perceptron", {"depth": 3})},
+        {"model_spec": ModelSpec("oracle")},
+        {"codec": "topk:2"},
+        {"codec": "topk:a"},
+        {"down_codec": "zip"},
+        {"method": "fedmagic"},
+        {"method": "fedprox:-1"},
+        {"method": "scaffold"},
+        {"optimiser": "lbfgs"},
+        {"steps": -1},
+        {"compute_share": 10**9},
         {"scaling": Scaling((False,), (0.0,), (1.0,))},
     ],
 )
@@ -140,3 +152,30 @@ def test_a_bad_row_or_file_is_refused(tmp_path):
     other = TrainedModel(found, SCALING, np.zeros(3, np.float32))
     with pytest.raises(BadInput):
         TrainedModel.from_bytes(other.to_bytes())
+
+
+def test_a_recipe_is_the_same_from_its_file():
+    found = Recipe.from_toml(
+        """
+        name = "Late payers"
+        label = "default"
+        columns = ["age", "income", "late"]
+        method = "fedprox:0.1"
+        codec = "int8"
+
+        [model]
+        kind = "perceptron"
+        hidden = [4]
+        """
+    )
+    assert found.model.size == 21
+    assert Recipe.from_json(found.to_json()) == found
+    assert Recipe.from_json(found.to_json()).digest == found.digest
+
+
+@pytest.mark.parametrize(
+    "content", ["", "name = ", "name = 3", 'name = "x"\ncolumns = ["a"]\nlabel = "b"\ncolour = 1']
+)
+def test_what_is_no_recipes_file_is_refused(content):
+    with pytest.raises(BadInput):
+        Recipe.from_toml(content)

@@ -82,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _good(self, body: bytes) -> None:
         self._answer(200, b'{"asked":' + body + b"}")
 
+    def _counted(self, _body: bytes) -> None:
+        self._answer(200, b"{}", **{"Koinon-Units": "17"})
+
     def _redirect(self, _body: bytes) -> None:
         self._answer(307, b"", location="/good")
 
@@ -101,9 +104,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.answering.let_go.wait(20)  # type: ignore[attr-defined]
         self.close_connection = True
 
-    def _drip(self, _body: bytes) -> None:
+    def _last(self, body: bytes) -> None:
+        self._drip(body, connection="close")
+
+    def _drip(self, _body: bytes, connection: str = "keep-alive") -> None:
         self.send_response(200)
         self.send_header("content-length", "100000")
+        self.send_header("connection", connection)
         self.end_headers()
         let_go: threading.Event = self.server.answering.let_go  # type: ignore[attr-defined]
         for _ in range(2_000):

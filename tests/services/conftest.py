@@ -9,13 +9,6 @@ import pytest
 
 from tests.pages_support import open_town
 from tests.services.answering import Answering, open_answering
-from tests.services.support import Hall, open_hall
-
-
-@pytest.fixture(scope="session")
-def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
-    with open_hall(tmp_path_factory.mktemp("hall")) as hall:
-        yield hall
 
 
 @pytest.fixture

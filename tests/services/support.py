@@ -26,7 +26,7 @@ from koinon.chain.network import Network
 from koinon.chain.rpc import Rpc
 from koinon.chain.sender import Sender
 from koinon.errors import NodeUnavailable
-from koinon.services.registry import Registry, Service
+from koinon.services.gateway.registry import Registry, Service
 from koinon.works.vouchers import CANONICAL_CHANNELS, CANONICAL_COLLECTOR
 
 CHAIN_ID = 84_021
@@ -108,7 +108,7 @@ class HasNetworkFile(Protocol):
 
 @dataclass
 class GatewayProcess:
-    """``python -m koinon.services.gateway`` and what it said."""
+    """``python -m koinon.services.gateway.app`` and what it said."""
 
     hall: HasNetworkFile
     data_dir: Path
@@ -135,7 +135,7 @@ class GatewayProcess:
         config_file = self.data_dir / "config.json"
         config_file.write_text(json.dumps(config))
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "koinon.services.gateway", str(config_file)],
+            [sys.executable, "-W", "error", "-m", "koinon.services.gateway.app", str(config_file)],
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -231,6 +231,8 @@ def _deploy(rpc: Rpc, folder: Path) -> Iterator[Hall]:
         "Till": create("Till"),
     }
     contracts["Works"] = create("Works", contracts["Till"])
+    contracts["Mandates"] = create("Mandates")
+    contracts["Delegate"] = create("Delegate")
     codes = rpc.batch([("eth_getCode", [address, "latest"]) for address in contracts.values()])
     hashes = {
         name: "0x" + keccak256(bytes.fromhex(code[2:])).hex()

@@ -19,10 +19,10 @@ from koinon.chain.keyring import Keyring
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, NotFound
 from koinon.services.api import Services
-from koinon.services.client import Buyer
-from koinon.services.models import Mlp, save
+from koinon.services.buying.client import Buyer
+from koinon.services.gateway.registry import Registry
+from koinon.services.models.perceptron import Mlp, save
 from koinon.services.prices import to_units
-from koinon.services.registry import Registry
 from koinon.settings import Settings
 from koinon.store import BlockStore
 from koinon.works.api import Works
@@ -213,7 +213,7 @@ def test_a_buyer_is_a_process_of_its_own(hall: Hall, tmp_path: Path, app: Path) 
 def buy(folder: Path, config: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
     (folder / "buyer.json").write_text(json.dumps(config))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "koinon.services.buyer", str(folder / "buyer.json")],
+        [sys.executable, "-W", "error", "-m", "koinon.services.buying.buyer", str(folder / "buyer.json")],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from koinon.chain.keys import ORDER, Key
-from koinon.services.onchain import OnChain
-from koinon.services.registry import Registry
+from koinon.services.gateway.onchain import OnChain
+from koinon.services.gateway.registry import Registry
 from koinon.works.payments import ChannelPayment
 from tests.services.support import COIN, GatewayProcess, Hall
 from tests.services.test_gateway import Wallet

@@ -10,11 +10,11 @@ import pytest
 
 from koinon.cli import main
 from koinon.errors import BadInput, PeerError
-from koinon.services.endpoint import Endpoint, check_address
-from koinon.services.reach import is_ordinary
-from koinon.services.registry import Registry
-from koinon.services.signature import InvalidInput
-from koinon.services.transport import Http
+from koinon.services.buying.reach import is_ordinary
+from koinon.services.buying.transport import Http
+from koinon.services.gateway.endpoint import Endpoint, check_address
+from koinon.services.gateway.registry import Registry
+from koinon.services.selling.signature import InvalidInput
 
 
 def ask(url, body=b'{"a":1}', timeout_s=10.0):
@@ -56,7 +56,7 @@ def test_what_is_no_answer_is_no_answer(answering, path, words):
     assert "127.0.0.1" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["slow", "drip"])
+@pytest.mark.parametrize("path", ["slow", "drip", "last"])
 def test_an_endpoint_that_goes_on_for_ever_is_given_up(answering, path):
     with pytest.raises(PeerError, match="no answer"):
         ask(f"{answering.url}/{path}", timeout_s=0.3)
@@ -113,10 +113,11 @@ def test_a_url_that_cannot_be_sent_gets_no_answer(url):
         Http(1.0).request("GET", url)
 
 
-def test_a_whole_request_has_one_limit_however_slowly_it_goes_on(answering):
+@pytest.mark.parametrize("path", ["drip", "last"])
+def test_a_whole_request_has_one_limit_however_slowly_it_goes_on(answering, path):
     http = Http(5.0, whole_s=0.2)
     with pytest.raises(PeerError, match="TimeoutError"):
-        http.request("GET", f"{answering.url}/drip")
+        http.request("GET", f"{answering.url}/{path}")
 
 
 def test_an_address_that_may_not_be_asked_is_never_connected_to(answering):
@@ -210,3 +211,15 @@ def test_a_wrong_endpoint_is_refused_from_a_shell_without_a_traceback(koinon, tm
     assert "Traceback" not in said
     assert "secret" not in said
     assert Registry(tmp_path / "gateway").all() == {}
+
+
+def test_an_endpoint_says_how_many_units_an_answer_took(answering):
+    async def once(path):
+        endpoint = Endpoint(f"{answering.url}/{path}", "name", "description", example={})
+        try:
+            return (await endpoint.measure(b"{}")).units
+        finally:
+            await endpoint.close()
+
+    assert asyncio.run(once("counted")) == 17
+    assert asyncio.run(once("good")) is None

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from koinon.errors import BadInput, PeerError
-from koinon.services.executor import Inline, Workers
-from koinon.services.schema import load
-from koinon.services.signature import InvalidInput
+from koinon.services.gateway.executor import Inline, Workers
+from koinon.services.selling.schema import load
+from koinon.services.selling.signature import InvalidInput
 
 
 @asynccontextmanager

@@ -16,10 +16,10 @@ import pytest
 
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, PaymentError, PeerError
-from koinon.services.asgi import BODY_LIMIT
-from koinon.services.client import Buyer
-from koinon.services.registry import Registry, Service
-from koinon.services.x402 import encode
+from koinon.services.buying.client import Buyer
+from koinon.services.gateway.asgi import BODY_LIMIT
+from koinon.services.gateway.registry import Registry, Service
+from koinon.services.gateway.x402 import encode
 from koinon.works.channels import Channels
 from koinon.works.payments import ChannelPayment
 from koinon.works.vouchers import ChannelConfig

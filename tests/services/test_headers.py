@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koinon.chain.keys import Key
-from koinon.services.headers import HeaderReader
-from koinon.services.x402 import BATCH, BatchPayment, Terms, decode, parse_payment
+from koinon.services.gateway.headers import HeaderReader
+from koinon.services.gateway.x402 import BATCH, BatchPayment, Terms, decode, parse_payment
 from koinon.works.payments import ChannelPayment, encode_header
 from koinon.works.vouchers import ChannelConfig, ChannelDigests
 from koinon.works.wire import MalformedPayment

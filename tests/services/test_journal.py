@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from koinon.errors import SetupError
-from koinon.services.journal import KEEP_CALLS_S, CallRecord, Journal, TransferRecord, Watermark, in_use
+from koinon.services.gateway.journal import KEEP_CALLS_S, Journal
+from koinon.services.gateway.journal_lock import in_use
+from koinon.services.gateway.journal_records import CallRecord, TransferRecord, Watermark
 
 BIG = 2**128 - 1
 
@@ -97,7 +99,7 @@ def test_a_killed_process_forgets_nothing_it_committed(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from koinon.services.journal import Journal, Watermark\n"
+        "from koinon.services.gateway.journal import Journal, Watermark\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "number = journal.open_channel(b'1' * 32, 7, b'')\n"
         "charged = 0\n"
@@ -129,7 +131,8 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from koinon.errors import SetupError
-from koinon.services.journal import CallRecord, Journal, TransferRecord, Watermark
+from koinon.services.gateway.journal import Journal
+from koinon.services.gateway.journal_records import CallRecord, TransferRecord, Watermark
 
 path = Path(sys.argv[1])
 journal = Journal(path)
@@ -191,7 +194,7 @@ def test_what_cannot_be_forced_to_the_disk_is_not_acknowledged(
     journal = Journal(tmp_path / "journal.sqlite")
     number = journal.open_channel(b"\1" * 32, 7, b"{}")
     with monkeypatch.context() as patched:
-        patched.setattr("koinon.services.journal._sync", fail)
+        patched.setattr("koinon.services.gateway.journal._sync", fail)
         journal.commit([(number, Watermark(1, 1, 1, b"s" * 65))])
         while journal._unsynced is None:
             threading.Event().wait(0.01)

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from koinon.services.ledger import EXCEEDS_BALANCE, MISMATCH, USED_LIMIT, Account, Refused
+from koinon.services.gateway.ledger import EXCEEDS_BALANCE, MISMATCH, USED_LIMIT, Account, Refused
 
 PRICE = 10
 
@@ -16,7 +16,7 @@ PRICE = 10
 def pay(account: Account, amount: int, price: int = PRICE) -> None:
     account.check(amount, price)
     account.reserve(amount, price, b"signature %d" % amount)
-    account.charge(amount, price)
+    account.charge(amount, price, price)
 
 
 def test_the_stock_way_one_call_after_the_other() -> None:
@@ -45,7 +45,7 @@ def test_vouchers_in_flight_may_arrive_in_any_order() -> None:
         account.check(amount, PRICE)
         account.reserve(amount, PRICE, b"")
     for amount in (10, 30, 20):
-        account.charge(amount, PRICE)
+        account.charge(amount, PRICE, PRICE)
     assert account.charged == 30
     assert account.reserved == 0
 
@@ -110,7 +110,7 @@ class Vouchers(RuleBasedStateMachine):
     @rule(call=consumes(calls))
     def succeed(self, call: tuple[int, int]) -> None:
         if call[0] >= 0:
-            self.account.charge(*call)
+            self.account.charge(*call, call[1])
             self.in_flight -= call[1]
             assert call[0] not in self.paid, "an amount paid twice"
             self.paid.append(call[0])

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from koinon.errors import BadInput
-from koinon.services.models import Mlp, ModelRunner, load, save
-from koinon.services.signature import InvalidInput
+from koinon.services.models.perceptron import Mlp, ModelRunner, load, save
+from koinon.services.selling.signature import InvalidInput
 
 
 def model(**fields: Any) -> Mlp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import orjson
@@ -294,11 +295,7 @@ def test_a_console_that_others_reach_asks_nothing_inside_for_them(town, guest, a
     path = f"/strange/{work_id}"
     guest.page(f"/works/{work_id}/call")
     asked = answering.count(path)
-    monkeypatch.setattr(
-        town.house,
-        "settings",
-        SimpleNamespace(**{**vars(town.house.settings), "console_url": "https://k.example"}),
-    )
+    monkeypatch.setattr(town.house, "settings", replace(town.house.settings, console_url="https://k.example"))
     answer = guest.page(f"/works/{work_id}/call", status=503)
     assert "Refused" not in answer
     assert answering.count(path) == asked

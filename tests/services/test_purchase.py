@@ -7,9 +7,9 @@ import pytest
 
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, PaymentError, PeerError
-from koinon.services import client as client_module
-from koinon.services.purchase import buy_call, call_by_channel, new_number, quote
-from koinon.services.registry import Registry
+from koinon.services.buying import client as client_module
+from koinon.services.buying.purchase import buy_call, call_by_channel, new_number, quote
+from koinon.services.gateway.registry import Registry
 from tests.services.support import COIN, Hall
 
 IN = {"income": 2000}

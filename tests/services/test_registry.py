@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from koinon.errors import BadInput, NotFound
-from koinon.services.registry import FILE_NAME, Registry, Service
+from koinon.services.gateway.registry import FILE_NAME, Registry, Service
 
 SERVICE = Service(3, "score", "A score.", "0x" + "11" * 20, 1000, "function", "/app.py:score", card={"a": 1})
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from koinon.errors import BadInput
-from koinon.services.schema import absolute, load
-from koinon.services.signature import InvalidInput
+from koinon.services.selling.schema import absolute, load
+from koinon.services.selling.signature import InvalidInput, Signature
 
 
 def write(folder: Path, source: str) -> str:
@@ -147,3 +147,45 @@ def test_what_cannot_be_published_says_why(tmp_path: Path, source: str, code: st
 def test_relative_targets_are_made_absolute(tmp_path: Path) -> None:
     assert absolute("a/b.py:f", tmp_path) == f"{(tmp_path / 'a/b.py').resolve()}:f"
     assert absolute("package.module:f", tmp_path) == "package.module:f"
+
+
+def test_the_example_of_nested_objects_choices_and_lists_fits_the_schema_itself():
+    schema = {
+        "type": "object",
+        "required": ["customer", "size", "note", "pair"],
+        "$defs": {
+            "Customer": {
+                "type": "object",
+                "required": ["income", "home"],
+                "properties": {"income": {"type": "number"}, "home": {"$ref": "#/$defs/Home"}},
+            },
+            "Home": {
+                "type": "object",
+                "required": ["kind"],
+                "properties": {"kind": {"enum": ["flat", "house"]}},
+            },
+        },
+        "properties": {
+            "customer": {"$ref": "#/$defs/Customer"},
+            "size": {"const": 4},
+            "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "pair": {"type": "array", "items": {"type": "integer"}, "minItems": 2},
+        },
+    }
+    assert Signature("f", "", schema, {}).example() == {
+        "customer": {"income": 1.0, "home": {"kind": "flat"}},
+        "size": 4,
+        "note": "text",
+        "pair": [1, 1],
+    }
+
+
+def test_the_example_of_a_type_that_holds_itself_ends():
+    node = {"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    schema = {
+        "type": "object",
+        "required": ["next"],
+        "properties": node["properties"],
+        "$defs": {"Node": node},
+    }
+    assert Signature("f", "", schema, {}).example()["next"]

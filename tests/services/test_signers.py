@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koinon.chain.keys import ORDER, Key, verify
-from koinon.services.signers import Signers, claimable
+from koinon.services.gateway.signers import Signers, claimable
 
 KEY = Key.from_bytes(b"\x11" * 32)
 OTHER = Key.from_bytes(b"\x22" * 32)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,16 @@ import httpx
 import pytest
 
 from koinon.chain.keys import Key
-from koinon.services.journal import Journal, TransferRecord
-from koinon.services.onchain import OnChain
-from koinon.services.registry import Registry, Service
-from koinon.services.x402 import TransferPayment, encode
+from koinon.chain.receipts import Receipt
+from koinon.errors import NodeUnavailable
+from koinon.services.gateway.journal import Journal
+from koinon.services.gateway.journal_records import TransferRecord
+from koinon.services.gateway.ledger import Refused
+from koinon.services.gateway.onchain import OnChain
+from koinon.services.gateway.registry import Registry, Service
+from koinon.services.gateway.signers import Signers
+from koinon.services.gateway.transfers import SettlementPending, Transfers
+from koinon.services.gateway.x402 import Terms, TransferPayment, encode
 from koinon.works.coin import CANCEL_BY_BYTES
 from tests.services.support import COIN, Hall
 
@@ -125,3 +133,60 @@ def test_a_nonce_spent_on_another_transfer_buys_nothing(hall: Hall, tmp_path: Pa
     assert not case.chain.transfer_arrived(case.payment)
     assert case.retry_at_gateway().status_code == 402
     assert case.earned() == 0
+
+
+class Faltering(OnChain):
+    """A chain whose node takes transactions and then falls silent, or falls silent before."""
+
+    def __init__(self, hall: Hall, key: Key, faults: list[str]) -> None:
+        super().__init__(hall.chain, key)
+        self.faults = faults
+
+    def transfer(self, payment: TransferPayment) -> Receipt:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "before":
+            raise NodeUnavailable("The node is silent.")
+        receipt = super().transfer(payment)
+        if fault == "after":
+            raise NodeUnavailable("The node is silent.")
+        return receipt
+
+
+@pytest.mark.parametrize("faults", [["after"], ["before"], ["before", "before", "after"]])
+def test_a_node_silent_between_verifying_and_settling_neither_charges_nor_serves_twice(
+    hall: Hall, tmp_path: Path, faults: list[str]
+) -> None:
+    payer, till = hall.account(coins=COIN), Key.generate().address
+    chain = Faltering(hall, hall.account(ether=1), list(faults))
+    terms = Terms(
+        hall.chain.chain_id, chain.coin, chain.coin_name, chain.coin_version, till, 1000, chain.key.address
+    )
+    fields = (payer.address, till, 1000)
+    digest = chain.coin_digests.transfer(*fields, valid_after=0, valid_before=2**40, nonce=NONCE)
+    payment = TransferPayment(*fields, 0, 2**40, NONCE, payer.sign(digest))
+    served = 0
+
+    async def work() -> bytes:
+        nonlocal served
+        served += 1
+        return b"answer"
+
+    async def run(function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.to_thread(function, *arguments)
+
+    async def story() -> None:
+        journal = Journal(tmp_path / "journal.sqlite")
+        transfers = Transfers(chain, journal, Signers(), run)
+        for _ in faults:
+            with pytest.raises(SettlementPending):
+                await transfers.pay(terms, 1, payment, BODY, work)
+        answer, response, record = await transfers.pay(terms, 1, payment, BODY, work)
+        assert answer == b"answer"
+        transfers.answered(record, response["transaction"])
+        with pytest.raises(Refused):
+            await transfers.pay(terms, 1, payment, BODY, work)
+        journal.close()
+
+    asyncio.run(story())
+    assert served == 1
+    assert (hall.coins(till), hall.coins(payer.address)) == (1000, COIN - 1000)

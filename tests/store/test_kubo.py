@@ -189,6 +189,9 @@ def test_the_settings_choose_the_store(tmp_path):
         ("KOINON_DASK_SCHEDULER", "tcp://127.0.0.1"),
         ("KOINON_DASK_SCHEDULER", "tls://:8786"),
         ("KOINON_DASK_SCHEDULER", "tcp://host:port"),
+        ("KOINON_FLOWER_SUPERLINK", "https://host:9000"),
+        ("KOINON_FLOWER_SUPERLINK", "host"),
+        ("KOINON_FLOWER_SUPERLINK", "host:port"),
     ],
 )
 def test_a_wrong_address_in_the_settings_is_named(variable, value, tmp_path):

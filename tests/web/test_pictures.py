@@ -14,15 +14,20 @@ from hypothesis import strategies as st
 from koinon.web.formatting import Unit
 from koinon.web.language import speaking
 from koinon.web.pictures import (
+    Curve,
     Line,
+    Mark,
+    Marks,
     Place,
     Relative,
     River,
     RoundPicture,
     Stream,
     Teacher,
+    draw_curve,
     draw_line,
     draw_lineage,
+    draw_marks,
     draw_river,
     draw_round,
     draw_shares,
@@ -228,6 +233,57 @@ def test_a_line_always_stands_beside_its_baseline(values, baseline):
     _check(markup)
     assert 'class="baseline"' in markup
     assert "baseline is" in markup
+
+
+_VALUES = st.floats(-1e6, 1e6)
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda label, ends, tone: Mark(label, ends[1], ends[0], ends[2], "gains", tone),
+            st.text(min_size=1, max_size=80),
+            st.tuples(_VALUES, _VALUES, _VALUES).map(sorted),
+            st.sampled_from(["", "gain", "loss"]),
+        ),
+        min_size=1,
+        max_size=100,
+    ),
+    _VALUES,
+    st.booleans(),
+)
+@settings(max_examples=15)
+def test_any_values_stand_in_their_frame_beside_what_they_are_compared_with(rows, reference, bars):
+    markup = draw_marks(Marks("AUC gained", rows, reference, "as good alone", bars))
+    _check(markup)
+    assert markup.count('class="baseline"') == 2
+    assert markup.count("<title>") == 2 * len(rows)
+    assert "as good alone" in markup
+
+
+def test_a_value_without_doubt_has_no_whisker_and_tells_no_interval():
+    markup = draw_marks(Marks("Worth", [Mark("Harbour", 0.05, 0.05, 0.05)], 0.0, "nothing", bars=True))
+    _check(markup)
+    assert "whisker" not in markup
+    assert "Harbour: 0.050." in markup
+    assert 'class="value-bar"' in markup
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=100))
+@settings(max_examples=15)
+def test_any_curve_stands_beside_the_diagonal(points):
+    rising = list(zip(sorted(x for x, _ in points), sorted(y for _, y in points), strict=True))
+    curve = Curve("Who pays late", rising, "refused who would pay", "found who would not")
+    markup = draw_curve(curve)
+    _check(markup)
+    assert 'class="baseline"' in markup
+    assert all(0 <= curve.at(x) <= 1 for x in (0.0, 0.05, 0.5, 1.0))
+
+
+def test_a_curve_is_read_between_its_points():
+    curve = Curve("A", [(0.0, 0.0), (0.0, 0.4), (0.5, 0.8), (1.0, 1.0)], "x", "y")
+    assert [curve.at(x) for x in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.0, 0.6, 0.8, 1.0])
+    assert "44 % at 5 %" in curve.sentence()
 
 
 def test_a_family_tree_names_everyone_and_tells_many_together():

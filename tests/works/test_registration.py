@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -200,3 +201,22 @@ def test_other_bytes_of_the_same_content_are_refused():
 def test_whatever_comes_is_a_registration_or_an_error_of_ours(content):
     with pytest.raises(KoinonError):
         SignedRegistration.from_bytes(content)
+
+
+def test_what_a_domain_says_of_a_work_is_read_back():
+    said: dict[str, dict[str, Any]] = {
+        "service": {"version": "2", "limits": {"body_bytes": 1000}},
+        "fingerprints": {"weights": ["0x12"]},
+    }
+    signed = replace(REGISTRATION, about=said).sign(KEY, DOMAIN)
+    assert SignedRegistration.from_bytes(signed.to_bytes()).registration.about == said
+    assert "about" not in REGISTRATION.to_json()["koinon"]
+
+
+@pytest.mark.parametrize("about", [1, [], {"service": []}, {"service": "x"}])
+def test_a_topic_is_an_object(about):
+    fields = orjson.loads(REGISTRATION.sign(KEY, DOMAIN).to_bytes())
+    fields["koinon"]["about"] = about
+    with pytest.raises(BadInput) as refused:
+        SignedRegistration.from_bytes(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS))
+    assert "koinon.about" in refused.value.message

@@ -9,7 +9,7 @@ import pytest
 
 from koinon.chain.address import ZERO_ADDRESS
 from koinon.errors import BadInput, PaymentError, TransactionFailed
-from koinon.works.terms import FOR_EVER, Consent, Terms, Use, text_digest
+from koinon.works.terms import FOR_EVER, Consent, SignedConsent, Terms, Use, text_digest
 
 TEXT = text_digest("You may download this.")
 DAY = 86_400
@@ -92,6 +92,15 @@ def test_a_consent_is_signed_used_and_taken_back(chain, owner, work, buyer):
     terms.take_back(owner, other)
     with pytest.raises(TransactionFailed):
         terms.buy(buyer, work, Use.REMIX, offer, consent=other)
+
+
+def test_a_consent_is_read_as_it_was_handed_over():
+    consent = SignedConsent(bytes(range(32)), 2**40 + 7, b"\x01" * 65)
+    assert SignedConsent.from_text(f" {consent.to_text()}\n") == consent
+    assert SignedConsent.from_text(consent.to_text()[2:]) == consent
+    for wrong in ("", "0x", "you may", consent.to_text()[:82], consent.to_text() + "0", "0x" + "11" * 2_000):
+        with pytest.raises(BadInput, match="not an owner's signed consent"):
+            SignedConsent.from_text(wrong)
 
 
 def test_gifts_and_allow_lists(chain, owner, work, buyer):

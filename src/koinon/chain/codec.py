@@ -82,7 +82,7 @@ class _Integer(AbiType):
     highest: int
 
     def encode(self, value: Any) -> bytes:
-        if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        if type(value) is not int and (isinstance(value, bool) or not isinstance(value, SupportsIndex)):
             raise self.refuse(value)
         number = value.__index__()
         if not self.lowest <= number <= self.highest:

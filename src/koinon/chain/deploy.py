@@ -51,6 +51,9 @@ COIN: Final = ("Koinon test dollar", "tUSD", 6)
 COMMITTEE: Final = (5, 100 * 10**6, 2_000, 5 * 10**6, 20 * 10**6, 3)
 """Seats, stake a seat, share of it lost (in 1e-4), fee a seat, deposit a seed, least seeds. Six decimals."""
 
+PENALTY: Final = 20 * 10**6
+"""What an auditor that misses a known answer loses, and a provider that disagrees with most. Six decimals."""
+
 PHASE_S: Final = 86_400
 TEST_PHASE_S: Final = 60
 """Seconds of a committee's phase: a day where money is real, a minute where it is not."""
@@ -65,7 +68,19 @@ RECIPE: Final[Mapping[str, tuple[Any, ...]]] = {
     "Committee": (At("Bonds"), At("Coin"), Rules()),
     "Reputation": (At("Works"),),
     "Validation": (At("Works"),),
+    "Verification": (At("Committee"), At("Validation")),
+    "KnownAnswers": (At("Verification"), At("Bonds"), At("Coin"), PENALTY),
+    "Redundancy": (At("Bonds"), At("Validation"), At("Coin"), PENALTY),
+    "ProofVerdicts": (At("Validation"),),
     "Federation": (At("Works"),),
+    "Swarm": (At("Federation"), At("Bonds")),
+    "FairExchange": (At("Terms"),),
+    "Delivery": (At("Terms"), At("Bonds"), At("FairExchange")),
+    "PrivacyBudget": (At("Works"),),
+    "ComputeJobs": (At("Terms"), At("PrivacyBudget")),
+    "Mandates": (),
+    "Delegate": (),
+    "Jobs": (At("Works"), At("Coin")),
 }
 """Contract → constructor arguments, each after those it needs."""
 

@@ -134,6 +134,12 @@ class Chain:
         """The latest block's time, in Unix seconds."""
         return int(self.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
+    def next_timestamp(self) -> int:
+        """The time that a transaction sent now would see: where nothing happens, the latest block grows old.
+        A node that knows of no pending block tells the latest's."""
+        pending = self.rpc.call("eth_getBlockByNumber", "pending", False)
+        return self.timestamp() if pending is None else int(pending["timestamp"], 16)
+
     def block_number(self) -> int:
         """The latest block's number."""
         return int(self.rpc.call("eth_blockNumber"), 16)

@@ -9,6 +9,9 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+import orjson
+
+from koinon.chain.address import checksum
 from koinon.chain.keys import Key, write_private
 from koinon.chain.keystore import Derivation
 from koinon.errors import BadInput, KeyFault
@@ -56,6 +59,13 @@ class Keyring:
         if not _NAME.fullmatch(name):
             raise BadInput(f"{name!r} cannot name a key.", hint="Use a-z, 0-9 and hyphens.", code="key.name")
         return self.folder / f"{name}.json"
+
+    def address(self, name: str) -> str:
+        """The account of a key, which its file says openly; empty where there is none yet."""
+        try:
+            return checksum("0x" + str(orjson.loads(self.path(name).read_bytes())["address"]))
+        except (OSError, ValueError, TypeError, KeyError, BadInput):
+            return ""
 
     def open(self, name: str) -> Key:
         """The key of that name; KeyFault when the password does not open it."""

@@ -80,6 +80,7 @@ class Rpc:
         self._numbers = itertools.count(1)
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def call(self, method: str, *parameters: Any) -> Any:
         """One request; its result. `RpcError` when the node refuses it."""
@@ -106,8 +107,9 @@ class Rpc:
         return results
 
     def close(self) -> None:
-        """Close every idle connection."""
+        """Close every idle connection; those that are in use by other threads close after their answer."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
@@ -190,7 +192,7 @@ class Rpc:
             connection.close()
             raise
         with self._lock:
-            if len(self._idle) < _IDLE_CONNECTIONS and not response.will_close:
+            if len(self._idle) < _IDLE_CONNECTIONS and not response.will_close and not self._closed:
                 self._idle.append(connection)
                 return status, content
         connection.close()

@@ -503,6 +503,9 @@ class Sender:
             reason = found.reason if isinstance(found, TransactionFailed) else ""
         return TransactionFailed(
             f"The transaction was mined and reverted: {reason or 'no reason given'}",
+            hint="Send the account coins first; where money is test money, `koinon coins` gives some."
+            if "exceeds balance" in reason
+            else "",
             reason=reason,
             transaction_hash=receipt.transaction_hash,
             code="chain.reverted",

@@ -23,10 +23,11 @@ from koinon.console.live import Live
 from koinon.errors import KoinonError
 from koinon.web import Action, Router, make_environment, problem, status_problem
 
-ROOMS: Final = ("works", "services", "learning")
+ROOMS: Final = ("works", "services", "learning", "data", "agents")
 """Domains that bring pages: ``koinon.<room>.pages`` has a `Router` named ``router``."""
 
 PARTS: Final = (
+    "koinon.services.jobs.pages",
     "koinon.console.explorer.pages",
     "koinon.console.trust",
     "koinon.console.money",
@@ -35,7 +36,7 @@ PARTS: Final = (
     "koinon.console.tour",
     "koinon.console.home",
 )
-"""The console's own pages, each a module with ``router``."""
+"""The console's own pages, and those of a domain's part of its own; each a module with ``router``."""
 
 COMING_IN: Final = ("koinon.console.session", "koinon.console.login", "koinon.console.actions")
 """Who comes in and what they change: modules with ``install(app)``, in this order."""

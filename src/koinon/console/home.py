@@ -53,5 +53,5 @@ def _counter(request: Request) -> Counter:
 
 def _newest(request: Request) -> tuple[Entry, ...]:
     directory = hall(request).directory
-    directory.refresh()
+    directory.catch_up()
     return directory.newest(limit=_NEWEST).entries

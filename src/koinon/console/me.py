@@ -45,7 +45,7 @@ def me(request: Request) -> Response:
     who, here, ground = visitor(request), hall(request), node(request)
     if who.address is None:
         return render(request, "me.html", works=None, section="me")
-    here.directory.refresh()
+    here.directory.catch_up()
     grants = held(here.index, who.address)
     used = sold(here.index, who.address)
     return render(

@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.chain.account import Account
-from koinon.errors import KeyFault, KoinonError
+from koinon.errors import BadInput, KeyFault, KoinonError
+from koinon.services.buying.pocket import POCKET_COINS, give_coins, gives_coins
+from koinon.services.buying.transport import Http
 from koinon.services.counter import open_counter, open_shelf
-from koinon.services.transport import Http
 from koinon.web import (
     Action,
     Fields,
@@ -30,7 +31,7 @@ from koinon.web import (
 )
 from koinon.web.pictures import draw_river
 from koinon.works.exits import channel_fields, other_unit
-from koinon.works.forms import coin_unit, money
+from koinon.works.forms import acting, coin_unit, money
 from koinon.works.hall import Hall
 from koinon.works.pages import hall
 from koinon.works.pictured import account_river
@@ -81,8 +82,38 @@ def _run_settle(ground: Any, account: Account, _fields: Fields, say: Say) -> Out
     )
 
 
+def _prepare_coins(ground: Any, visitor: Visitor, _fields: Fields) -> Review:
+    acting(visitor)
+    if not gives_coins(ground):
+        raise BadInput(
+            gettext("Coins are given away only where money is test money."), code="money.not_given"
+        )
+    unit = coin_unit(ground)
+    return Review(
+        title=gettext("Take some test coins?"),
+        button=gettext("Take them"),
+        changes=(
+            gettext(
+                "%(amount)s come to your account, and gas for its transactions.",
+                amount=money(POCKET_COINS * 10**unit.decimals, unit),
+            ),
+        ),
+        costs=(gettext("Nothing: they are worth nothing."),),
+    )
+
+
+def _run_coins(ground: Any, account: Account, _fields: Fields, say: Say) -> Outcome:
+    say(gettext("Giving test coins"))
+    given = give_coins(ground, account.address)
+    return Outcome(gettext("You were given %(amount)s.", amount=money(given, coin_unit(ground))), "/money")
+
+
 router: Final = Router(
-    "console", actions=[Action("money.settle", _prepare_settle, _run_settle, back="/money")]
+    "console",
+    actions=[
+        Action("money.settle", _prepare_settle, _run_settle, back="/money"),
+        Action("money.coins", _prepare_coins, _run_coins, back="/money"),
+    ],
 )
 
 
@@ -108,6 +139,7 @@ def money_page(request: Request) -> Response:
         picture=draw_river(account_river(purse, tills.get, names, unit)) if known else None,
         names=names,
         balance=int(ground.chain.coin.call("balanceOf", who.address)),
+        gives=gives_coins(ground),
         paying=[_line(here, channel, now) for channel in here.purses.channels(who.address)],
         owed=vouchers_owed(ground) if who.kind == "operator" else None,
         section="money",

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS action (
     language TEXT NOT NULL, state TEXT NOT NULL, title TEXT NOT NULL DEFAULT '',
     stage TEXT NOT NULL DEFAULT '', sentence TEXT NOT NULL DEFAULT '', path TEXT NOT NULL DEFAULT '',
     facts TEXT NOT NULL DEFAULT '{}', hint TEXT NOT NULL DEFAULT '', code TEXT NOT NULL DEFAULT '',
-    created_at REAL NOT NULL, changed_at REAL NOT NULL
+    link TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL, changed_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS action_owner ON action (owner, changed_at);
 CREATE TABLE IF NOT EXISTS action_transaction (
@@ -61,6 +61,7 @@ class Records:
             (home / FILE_NAME).chmod(0o600)
             use_wal(self._connection)
             self._connection.executescript(_SCHEMA)
+            self._add_what_is_new()
             self.secret = _secret(home / SECRET_NAME)
         except (sqlite3.Error, OSError) as error:
             raise SetupError(
@@ -68,6 +69,13 @@ class Records:
                 hint=f"Give the folder to this user, or move {FILE_NAME} away: everybody comes in anew.",
                 code="setup.console",
             ) from error
+
+    def _add_what_is_new(self) -> None:
+        """Columns that a file of an earlier version lacks."""
+        with self.together():
+            known = {row["name"] for row in self._connection.execute("PRAGMA table_info(action)")}
+            if "link" not in known:
+                self._connection.execute("ALTER TABLE action ADD COLUMN link TEXT NOT NULL DEFAULT ''")
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """What a query finds."""

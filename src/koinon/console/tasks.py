@@ -157,25 +157,28 @@ class Task:
             )
             raise
         else:
-            self._end("done", outcome.sentence, path=outcome.path, facts=outcome.facts)
+            self._end("done", outcome.sentence, outcome)
 
     def _end(
         self,
         state: State,
         sentence: str,
+        outcome: Outcome | None = None,
         *,
-        path: str = "",
-        facts: Mapping[str, str] | None = None,
         hint: str = "",
         code: str = "",
     ) -> None:
+        come_to = outcome or Outcome("", "")
         self._note(
-            "UPDATE action SET state = ?, sentence = ?, path = ?, facts = ?, hint = ?, code = ?, "
+            "UPDATE action SET state = ?, sentence = ?, path = ?, facts = ?, "
+            "title = coalesce(nullif(?, ''), title), link = ?, hint = ?, code = ?, "
             "changed_at = ? WHERE id = ?",
             state,
             sentence,
-            path,
-            orjson.dumps(dict(facts or {})).decode(),
+            come_to.path,
+            orjson.dumps(dict(come_to.facts)).decode(),
+            come_to.title,
+            come_to.link,
             hint,
             code,
             time.time(),

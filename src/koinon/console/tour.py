@@ -19,9 +19,9 @@ from koinon.learning.pages import follow
 from koinon.learning.pictured import picture
 from koinon.learning.round_view import RunView
 from koinon.resume import TOUR_UNDERWAY
+from koinon.services.buying.purchase import new_number
 from koinon.services.counter import GATEWAY
-from koinon.services.purchase import new_number
-from koinon.services.registry import Registry, Service
+from koinon.services.gateway.registry import Registry, Service
 from koinon.web import NavEntry, Router, amount_text, gettext, ngettext, node, render, visitor
 from koinon.web import marked as _
 from koinon.web.formatting import number
@@ -63,7 +63,7 @@ def tour(request: Request) -> Response:
     story = Story.newest(home)
     if story is None:
         return render(request, "tour.html", story=None, section="explore")
-    hall(request).directory.refresh()
+    hall(request).directory.catch_up()
     run = follow(request, story.run_id)[0] if story.run_id else None
     work_id = story.work_id or (run.work_id if run is not None else 0)
     entry = hall(request).directory.entry(work_id) if work_id else None

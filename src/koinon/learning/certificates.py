@@ -21,8 +21,10 @@ class Certificate:
     fingerprint: bytes
 
 
-def create_certificate(folder: Path, *, now: datetime | None = None, days: int = 30) -> Certificate:
-    """A fresh P-256 certificate for a leader; the private key is readable by its owner only."""
+def create_certificate(
+    folder: Path, *, name: str = "Koinon federation", now: datetime | None = None, days: int = 30
+) -> Certificate:
+    """A fresh P-256 certificate; the private key is readable by its owner only. ``name`` is its subject."""
     from cryptography import x509  # noqa: PLC0415  only the serving side needs it
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
@@ -30,11 +32,11 @@ def create_certificate(folder: Path, *, now: datetime | None = None, days: int =
 
     moment = now or datetime.now(UTC)
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Koinon federation")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - timedelta(hours=1))

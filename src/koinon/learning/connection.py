@@ -7,7 +7,7 @@ import hashlib
 import http.client
 import ssl
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 from urllib.parse import urlsplit
 
 import orjson
@@ -16,9 +16,21 @@ from koinon.chain.eip712 import Domain
 from koinon.errors import BadInput, IntegrityError, PeerError
 from koinon.learning.certificates import pinning_context
 from koinon.learning.messages import Offer
+from koinon.learning.owner_frames import read_offer
 from koinon.learning.recipe import Recipe
 
 MAXIMUM_OFFER = 1 << 21
+
+
+SHORTEST_PATIENCE_S: Final = 600.0
+STEPS_OF_A_SUM: Final = 6
+"""A private round's five phases, and the one in which a sum is given up."""
+
+
+def patience_s(recipe: Recipe) -> float:
+    """How long a leader may take to answer, in seconds: a deadline for each step of a round, and one more."""
+    steps = STEPS_OF_A_SUM if recipe.privacy.private_sum else 1
+    return max(SHORTEST_PATIENCE_S, (steps + 1) * recipe.round_deadline_s)
 
 
 class Transport(Protocol):
@@ -43,12 +55,13 @@ class HttpsTransport:
         ``https://host:port``.
     opener : str
         The chain address that must have signed the offer.
-    timeout_s : float
-        The longest wait for an answer; answers wait for the slowest owner.
+    timeout_s : float, optional
+        The longest wait for an answer. Answers wait for the slowest owner, so by default it is as long as a
+        round of the offered recipe can take, and ten minutes at least.
     """
 
     def __init__(
-        self, url: str, opener: str, domain: Domain, run_id: int, *, timeout_s: float = 600.0
+        self, url: str, opener: str, domain: Domain, run_id: int, *, timeout_s: float | None = None
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or not parts.port:
@@ -57,9 +70,12 @@ class HttpsTransport:
             )
         self._host, self._port = parts.hostname, parts.port
         self._opener, self._domain, self._run_id = opener, domain, run_id
-        self._timeout_s = timeout_s
+        self._patient = timeout_s is None
+        self._timeout_s = SHORTEST_PATIENCE_S if timeout_s is None else timeout_s
         self._connection: http.client.HTTPSConnection | None = None
         self._fingerprint: bytes | None = None
+        self.invitation = b""
+        """The frame of the offer, once it was fetched and checked."""
 
     def offer(self) -> tuple[Offer, Recipe]:
         """Fetch the offer and check opener, run, recipe digest and that this very connection ends at its
@@ -73,8 +89,12 @@ class HttpsTransport:
             Nobody answers.
         """
         connection = self._connect()
-        frame = self._exchange(connection, "GET", "/offer", b"", MAXIMUM_OFFER)
-        offer, payload = Offer.unpack(frame, self._domain, self._opener)
+        try:
+            frame = self._exchange(connection, "GET", "/offer", b"", MAXIMUM_OFFER)
+        except _Broken as error:
+            self.close()
+            raise self._gone(error) from error
+        offer, recipe = read_offer(frame, self._domain, self._opener)
         if offer.run_id != self._run_id:
             raise BadInput(
                 f"The leader offers run {offer.run_id}, not {self._run_id}.", code="learning.other_run"
@@ -85,10 +105,11 @@ class HttpsTransport:
                 hint="Do not send anything. Ask the opener for the right address.",
                 code="learning.certificate",
             )
-        recipe = Recipe.from_json(payload)
-        if hashlib.sha256(payload).digest() != offer.recipe or recipe.digest != offer.recipe:
-            raise IntegrityError("The recipe is not the one that was signed.", code="learning.digest")
-        self._fingerprint = offer.certificate
+        self._fingerprint, self.invitation = offer.certificate, frame
+        if self._patient:
+            self._timeout_s = patience_s(recipe)
+            if connection.sock is not None:
+                connection.sock.settimeout(self._timeout_s)
         return offer, recipe
 
     def send(self, path: str, frame: bytes, *, answer_limit: int) -> bytes:
@@ -158,7 +179,7 @@ class HttpsTransport:
             self.close()
             raise PeerError(
                 f"The leader at {self._host}:{self._port} did not answer within {self._timeout_s:g} s.",
-                hint="Is the leader still running? Restart the owner to join the next run.",
+                hint="Is the leader still running? Started again, the owner goes on in the same run.",
                 code="learning.leader_silent",
             ) from error
         except (OSError, http.client.HTTPException) as error:

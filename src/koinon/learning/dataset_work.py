@@ -12,8 +12,8 @@ import orjson
 
 from koinon.chain.handle import Chain
 from koinon.chain.keys import Key, write_private
-from koinon.learning.tables import Table
 from koinon.store import BlockStore
+from koinon.tables import Table
 from koinon.works.api import Works
 from koinon.works.registration import Card, Registration
 

@@ -17,26 +17,32 @@ import orjson
 
 from koinon.errors import BadInput, IntegrityError
 from koinon.learning import metrics
-from koinon.learning.aggregation import AGGREGATIONS, Update
-from koinon.learning.codec import CODECS
-from koinon.learning.contribution import CONTRIBUTIONS, Round, Values, to_shares
+from koinon.learning.aggregation import Update, rule_named
+from koinon.learning.codecs import codec_named
+from koinon.learning.common import CommonModel
+from koinon.learning.contribution import CONTRIBUTIONS, History, Round, to_shares
 from koinon.learning.messages import payload_digest, updates_digest
 from koinon.learning.recipe import Recipe
 from koinon.learning.scaling import Scaling
 from koinon.learning.simulation import utility_on
-from koinon.learning.tables import Table
+from koinon.learning.summed import Opening, advance_by_sum
+from koinon.tables import Table
 
 MAGIC: Final = b"koinon run 1\n"
 
 
 @dataclass(frozen=True)
 class RoundEvidence:
-    """One round: encoded updates and rows by owner index, and the digest of the model they made."""
+    """One round: encoded updates and rows by owner index, and the digest of the model they made.
+
+    In a private run the updates are masked, and ``opening`` says what takes the masks off their sum.
+    """
 
     number: int
     updates: Mapping[int, bytes]
     examples: Mapping[int, int]
     model: bytes
+    opening: bytes = b""
 
     @property
     def participants(self) -> int:
@@ -72,6 +78,7 @@ class Evidence:
                         [index, one.examples[index], len(data)] for index, data in sorted(one.updates.items())
                     ],
                 }
+                | ({"opening": one.opening.hex()} if one.opening else {})
                 for one in self.rounds
             ],
         }
@@ -93,9 +100,8 @@ class Evidence:
                     updates[int(index)] = content[position : position + size]
                     examples[int(index)] = int(rows)
                     position += size
-                rounds.append(
-                    RoundEvidence(int(one["number"]), updates, examples, bytes.fromhex(one["model"]))
-                )
+                model, opening = (bytes.fromhex(one.get(name, "")) for name in ("model", "opening"))
+                rounds.append(RoundEvidence(int(one["number"]), updates, examples, model, opening))
             recipe = Recipe.from_json(orjson.dumps(head["recipe"]))
             found = cls(recipe, Scaling.from_dict(head["scaling"]), int(head["owners"]), tuple(rounds))
         except (ValueError, KeyError, TypeError) as error:
@@ -112,17 +118,19 @@ class Evidence:
         IntegrityError
             A model is not what its updates make.
         """
-        model, codec = self.recipe.model, CODECS[self.recipe.codec]
-        rule = AGGREGATIONS[self.recipe.aggregation]
-        vector, rounds = model.initial(self.recipe.seed), []
+        common, codec, rounds = CommonModel(self.recipe), codec_named(self.recipe.codec), []
         for one in self.rounds:
-            updates = {
-                index: Update(codec.decode(data, model.size), one.examples[index])
-                for index, data in sorted(one.updates.items())
-            }
-            rounds.append(Round(vector, updates))
-            vector = rule.aggregate(vector, list(updates.values()))
-            if payload_digest(codec.encode(vector)) != one.model:
+            if self.recipe.privacy.private_sum:
+                opening = Opening.decode(one.opening)
+                rounds.append(advance_by_sum(common, one.updates, opening, one.examples))
+            else:
+                updates = {
+                    index: Update(codec.decode(data, common.vector.shape[0]), one.examples[index])
+                    for index, data in sorted(one.updates.items())
+                }
+                rounds.append(Round(common.vector, common.marked(updates)))
+                common.advance(updates)
+            if common.digest != one.model:
                 raise IntegrityError(
                     f"The model after round {one.number} is not what the round's updates make.",
                     hint="Whoever led the run aggregated otherwise than the recipe says.",
@@ -133,11 +141,18 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Contributions:
-    """What each owner was found to be worth: raw values, and shares of the owners' part in 1e-9 by index."""
+    """What each owner was found to be worth: raw values, and shares of the owners' part in 1e-9 by index.
+
+    ``low`` and ``high`` are the values' 95 % intervals (the values themselves where nothing was sampled),
+    ``copies`` groups of owners whose updates are so alike that they share one portion.
+    """
 
     rule: str
     contribution_set: bytes
     values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    copies: tuple[tuple[int, ...], ...]
     shares: Mapping[int, int]
     minimums: Mapping[int, int]
     evidence: bytes
@@ -147,7 +162,10 @@ class Contributions:
         content = {
             "rule": self.rule,
             "contribution_set": self.contribution_set.hex(),
-            "values": [round(value, 12) for value in self.values],
+            "values": self.values,
+            "low": self.low,
+            "high": self.high,
+            "copies": self.copies,
             "shares": {str(index): share for index, share in sorted(self.shares.items())},
             "minimums": {str(index): share for index, share in sorted(self.minimums.items())},
             "evidence": self.evidence.hex(),
@@ -165,22 +183,32 @@ def measure(
 ) -> Contributions:
     """Apply the recipe's contribution rule; ``minimums`` are the least shares that were promised."""
     recipe = evidence.recipe
-    values: Values = CONTRIBUTIONS[recipe.contribution].values(
+    history = History(
         rounds,
         evidence.owners,
-        AGGREGATIONS[recipe.aggregation],
+        rule_named(recipe.aggregation),
         utility_on(recipe, contribution_set, evidence.scaling),
         metrics.chance(recipe.classes),
+        recipe.seed,
     )
-    participants = sorted({index for one in rounds for index in one.updates})
+    found = CONTRIBUTIONS[recipe.contribution].valuation(history)
+    values = _rounded(found.values)
     return Contributions(
         recipe.contribution,
         contribution_set.digest,
-        tuple(float(value) for value in np.round(values, 12)),
-        to_shares(np.round(values, 12), participants, recipe.owners_share, minimums),
+        values,
+        _rounded(found.low),
+        _rounded(found.high),
+        found.duplicates,
+        to_shares(np.array(values), history.participants, recipe.owners_share, minimums),
         {index: share for index, share in sorted(minimums.items()) if share},
         hashlib.sha256(evidence.to_bytes()).digest(),
     )
+
+
+def _rounded(values: Sequence[float]) -> tuple[float, ...]:
+    """To twelve digits: what differs beyond them from machine to machine shall not change a digest."""
+    return tuple(round(float(value), 12) for value in values)
 
 
 def audit(evidence: Evidence, contribution_set: Table, claimed: Contributions) -> None:

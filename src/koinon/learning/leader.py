@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +23,21 @@ from koinon.chain.eip712 import Domain
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, KoinonError, NotFound, PeerError, SetupError
 from koinon.learning.certificates import create_certificate
+from koinon.learning.leaving import History
+from koinon.learning.listening import listen
 from koinon.learning.messages import Joining, Offer, Start, split_frame
+from koinon.learning.privacy.secagg import Phase
+from koinon.learning.private_run import PrivateRun
 from koinon.learning.recipe import Recipe
 from koinon.learning.run import ClosedRound, Member, Run
+from koinon.serving import loop_factory, url_of
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 KEEP_ALIVE_S = 600
+LOOK_AGAIN_S = 5.0
+PART_S = 60.0
+"""How long the next part of a message may take: whoever begins one and never ends it holds up a place."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,8 @@ class Leader:
         How long to wait for the expected owners.
     alone_deadline_s : float
         How long to wait, after the last round, for the models owners made alone; 0 asks for none.
+    history : History, optional
+        Rounds taught before, which are repeated instead of teaching new ones.
     """
 
     def __init__(
@@ -96,17 +105,19 @@ class Leader:
         port: int = 0,
         join_deadline_s: float = 60.0,
         alone_deadline_s: float = 60.0,
+        history: History | None = None,
     ) -> None:
+        self._history = history
         self._arrived = arrived
-        self.run = Run(recipe, run_id, key, domain, expected=expected, allowed=allowed, check=check)
+        kind = PrivateRun if recipe.privacy.private_sum else Run
+        self.run = kind(recipe, run_id, key, domain, expected=expected, allowed=allowed, check=check)
         self._key, self._domain = key, domain
         self._join_deadline_s, self._alone_deadline_s = join_deadline_s, alone_deadline_s
         certificate = create_certificate(folder)
         offer = Offer(run_id, recipe.digest, certificate.fingerprint)
         self._offer = offer.pack(key, domain, recipe.to_json())
-        self._socket = _listen(host, port)
-        found = self._socket.getsockname()[1]
-        self.url = f"https://{host}:{found}"
+        self._socket = listen(host, port)
+        self.url = url_of(host, self._socket, https=True)
         self._events: queue.SimpleQueue[Event | KoinonError | None] = queue.SimpleQueue()
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -151,10 +162,29 @@ class Leader:
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._guarded, lambda: self._leave(owner))
 
+    def fail(self, error: KoinonError) -> None:
+        """End the run for everybody with this error, because what the owners run on has gone.
+
+        After the last round nothing is lost: only models made alone are not waited for any longer.
+        """
+
+        def end() -> None:
+            if not self.run.finished:
+                raise error
+            self._finish()
+
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._guarded, end)
+
     def events(self) -> Iterator[Event]:
         """What happens, until the run is over; raises the error that ended it, if one did."""
         while True:
-            event = self._events.get()
+            try:
+                event = self._events.get(timeout=LOOK_AGAIN_S)
+            except queue.Empty:
+                if not self._thread.is_alive():
+                    raise PeerError("The leader has stopped serving.", code="learning.ended") from None
+                continue
             if event is None:
                 return
             if isinstance(event, KoinonError):
@@ -180,7 +210,7 @@ class Leader:
     # ------------------------------------------------------------ in the server's thread
 
     def _serve(self) -> None:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(self._main())
 
     async def _main(self) -> None:
@@ -213,10 +243,21 @@ class Leader:
         try:
             action()
         except KoinonError as error:
-            self._fault = error
-            self._events.put(error)
-            self._cancel_timer()
-            self._wake()
+            self._end_by(error)
+        except Exception as error:  # whatever it is, nobody may be left waiting for ever
+            fault = KoinonError(
+                f"The leader failed by an error of its own: {type(error).__name__}: {error}.",
+                hint="The rounds before are kept. Please report it.",
+                code="learning.leader_failed",
+            )
+            fault.__cause__ = error
+            self._end_by(fault)
+
+    def _end_by(self, error: KoinonError) -> None:
+        self._fault = error
+        self._events.put(error)
+        self._cancel_timer()
+        self._wake()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -228,14 +269,17 @@ class Leader:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._guarded, action)
 
     def _announce_full(self) -> None:
-        self._cancel_timer()
-        if not self._announced_full:
+        if not self._announced_full:  # an owner that comes back joins again: the round's deadline stands
+            self._cancel_timer()
             self._announced_full = True
             self._events.put(Full(self.run.settle()))
 
     def _begin(self) -> None:
         if self.run.current is None:
             self._publish(self.run.start())
+            if self._history is not None:
+                for closed in self.run.repeat(self._history):
+                    self._publish(closed)
 
     def _publish(self, closed: ClosedRound) -> None:
         self._events.put(RoundClosed(closed))
@@ -248,7 +292,12 @@ class Leader:
         self._wake()
 
     def _close_round(self) -> None:
-        self._publish(self.run.close_round())
+        closed = self.run.advance()
+        if closed is not None:
+            self._publish(closed)
+        else:  # a phase of a private round is over, and the next one begins
+            self._after(self.run.recipe.round_deadline_s, self._close_round)
+            self._wake()
 
     def _leave(self, owner: str) -> None:
         self.run.left.add(owner)
@@ -292,6 +341,10 @@ class Leader:
                 return await self._join(await self._body(receive))
             case "POST", "/update":
                 return await self._update(await self._body(receive))
+            case "POST", "/private":
+                return await self._private(await self._body(receive))
+            case "POST", "/report":
+                return self._report(await self._body(receive))
             case "POST", "/alone":
                 return self._alone(await self._body(receive))
             case _:
@@ -300,7 +353,10 @@ class Leader:
     async def _body(self, receive: Receive) -> bytes:
         limit, parts, size = self.run.payload_limit(), [], 0
         while True:
-            message = await receive()
+            try:
+                message = await asyncio.wait_for(receive(), PART_S)
+            except TimeoutError as error:
+                raise BadInput("The message did not come to its end.", code="learning.message") from error
             if message["type"] != "http.request":
                 raise BadInput("The message was cut off.", code="learning.message")
             part: bytes = message.get("body", b"")
@@ -345,7 +401,29 @@ class Leader:
                 await self._wait()
         if self.run.current is None:
             raise SetupError("The run has not started.", code="learning.round")
-        return self.run.current.frame
+        follows = counts and self.run.current.number == number
+        return self.run.current.step if follows else self.run.current.frame
+
+    async def _private(self, frame: bytes) -> bytes:
+        if not isinstance(self.run, PrivateRun):
+            raise BadInput("This run has no private sums.", code="learning.private_mode")
+        step = self.run.receive_step(frame)
+        if step.counted:
+            if step.phase == Phase.MASKED:
+                self._arrived(step.owner, step.round)
+            if self.run.complete:
+                self._guarded(self._close_round)
+        while (answer := self.run.answer_to(step)) is None:
+            if self._fault is not None:
+                raise self._fault
+            await self._wait()
+        return answer
+
+    def _report(self, frame: bytes) -> bytes:
+        if not self.run.finished:
+            raise BadInput("The rounds are not over yet.", code="learning.round")
+        self.run.receive_report(frame)
+        return b""
 
     def _alone(self, frame: bytes) -> bytes:
         if not self.run.finished:
@@ -353,30 +431,6 @@ class Leader:
         self._events.put(AloneReceived(self.run.receive_alone(frame)))
         self._finish_if_all_showed()
         return b""
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop  # noqa: PLC0415  not on every platform
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(64)
-    except OSError as error:
-        listening.close()
-        raise SetupError(
-            f"Cannot listen at {host}:{port}: {error.strerror}.",
-            hint="Choose another port, or 0 for any free one.",
-            code="learning.port",
-        ) from error
-    return listening
 
 
 async def _respond(send: Send, status: int, kind: bytes, body: bytes) -> None:

@@ -5,42 +5,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import orjson
 
-from koinon.chain.eip712 import digest
+from koinon.chain.eip712 import Domain, digest
 from koinon.chain.handle import Chain
 from koinon.chain.keys import Key, verify, write_private
 from koinon.errors import BadInput, IntegrityError, KoinonError
-from koinon.learning import metrics
-from koinon.learning.codec import CODECS
 from koinon.learning.evidence import Evidence, RoundEvidence, measure
+from koinon.learning.findings import find
+from koinon.learning.gauge import Gauge
 from koinon.learning.interrupted import Underway
 from koinon.learning.leader import AloneReceived, Full, Joined, Leader, RoundClosed
+from koinon.learning.leaving import History
 from koinon.learning.ledger import Ledger
 from koinon.learning.messages import (
     CONSENT,
     PARENT_PERMISSION,
     Joining,
     federation_domain,
-    split_frame,
     works_domain,
 )
-from koinon.learning.outcome import Outcome, OwnerOutcome, metric_name, score_all
+from koinon.learning.outcome import Outcome, OwnerOutcome, score_all
+from koinon.learning.privacy.spending import Spent, spent_by
 from koinon.learning.progress import ProgressLog
 from koinon.learning.recipe import Recipe
-from koinon.learning.run import ClosedRound
-from koinon.learning.tables import Table, check_trainable
 from koinon.learning.told import OUTCOME
+from koinon.learning.traffic import Meter
 from koinon.learning.trained import TrainedModel
+from koinon.tables import Table, check_trainable
 
 Progress = Callable[[dict[str, Any]], None]
-MOST_SCORES = 60
-"""How many rounds of a run are measured while it goes on."""
-
 UNRECORDED = "unrecorded"
 """The folder of a run that no chain numbers."""
 
@@ -65,6 +64,8 @@ class LedRun:
         Who may join, numbered in this order; anybody in order of arrival when not given.
     host, port
         Where owners connect; port 0 is any free one.
+    history : History, optional
+        An earlier run's rounds, repeated with those of its owners who join (see `koinon.learning.leaving`).
 
     Raises
     ------
@@ -87,6 +88,7 @@ class LedRun:
         port: int = 0,
         join_deadline_s: float = 60.0,
         alone_deadline_s: float = 60.0,
+        history: History | None = None,
     ) -> None:
         for name, table in (("contribution set", contribution), ("held-out set", held_out)):
             if table.columns != recipe.columns:
@@ -100,6 +102,7 @@ class LedRun:
                 hint="Nobody may be paid by the rows the result is reported on.",
                 code="learning.same_sets",
             )
+        recipe.check_owners(owners, recorded=chain is not None)
         self.recipe, self.contribution, self.held_out = recipe, contribution, held_out
         self._key, self._chain = key, chain
         self._ledger = None if chain is None else Ledger(chain, key)
@@ -112,6 +115,8 @@ class LedRun:
         self._expected = owners
         self._underway: Underway | None = None
         self._log = ProgressLog(self.folder)
+        self._meter = Meter()
+        self._gauge = Gauge(recipe, held_out, self._log, self._meter)
         self._leader = Leader(
             recipe,
             key,
@@ -125,7 +130,8 @@ class LedRun:
             host=host,
             port=port,
             join_deadline_s=join_deadline_s,
-            alone_deadline_s=alone_deadline_s,
+            alone_deadline_s=0.0 if recipe.privacy.on else alone_deadline_s,
+            history=history,
         )
 
     @property
@@ -138,9 +144,18 @@ class LedRun:
         """Whose signature owners must ask for."""
         return self._key.address
 
+    @property
+    def domain(self) -> Domain:
+        """What everything said in this run is signed for."""
+        return self._domain
+
     def gone(self, owner: str) -> None:
         """Tell the leader that an owner's process has ended, so that nobody waits for it."""
         self._leader.gone(owner)
+
+    def fail(self, error: KoinonError) -> None:
+        """End the run with this error, which `lead` then raises."""
+        self._leader.fail(error)
 
     def lead(self, progress: Progress = lambda _: None) -> Outcome:
         """Take in owners, close rounds, record them, measure; blocks until the run is over.
@@ -163,6 +178,7 @@ class LedRun:
                 "rounds": self.recipe.rounds,
                 "owners": self._expected,
             }
+            | self._promised()
         )
         started = time.monotonic()
         stages: dict[str, float] = {}
@@ -182,11 +198,17 @@ class LedRun:
                 case RoundClosed(closed) if closed.number == 0:
                     progress({"event": "started", "owners": len(joinings), "rounds": self.recipe.rounds})
                 case RoundClosed(closed):
+                    self._meter.count(closed)
+                    examples = {index: joinings[index].examples for index in closed.updates}
+                    rounds.append(
+                        RoundEvidence(
+                            closed.number, closed.updates, examples, closed.model.model, closed.opening
+                        )
+                    )
+                    spent = self._spent(joinings, closed.number)
+                    self._keep(len(joinings), rounds)  # first: nothing on chain may lack its evidence
                     if self._ledger is not None:
                         self._ledger.record(closed.model)
-                    examples = {index: joinings[index].examples for index in closed.updates}
-                    rounds.append(RoundEvidence(closed.number, closed.updates, examples, closed.model.model))
-                    self._keep(len(joinings), rounds)
                     if closed.missing:
                         missing[closed.number] = closed.missing
                     if closed.model.last:
@@ -198,9 +220,13 @@ class LedRun:
                             "rounds": self.recipe.rounds,
                             "participants": len(closed.updates),
                             "missing": list(closed.missing),
+                            "up": self._meter.traffic().up,
+                            "down": self._meter.traffic().down,
                         }
+                        | ({} if spent is None else {"epsilon": spent.epsilon, "delta": spent.delta})
                     )
-                    self._note_score(closed)
+                    if self._leader.run.scaling is not None:
+                        self._gauge.measure(closed, self._leader.run.scaling)
                 case AloneReceived(member):
                     progress({"event": "alone", "owner": member.address})
         stages["alone"] = time.monotonic() - started - sum(stages.values())
@@ -210,6 +236,20 @@ class LedRun:
         progress({"event": "measured", "together": outcome.together.value, "metric": outcome.metric})
         self._log.write({"event": "measured", "alone": outcome.alone_mean})
         return outcome
+
+    def _spent(self, joinings: Sequence[Joining], done: int) -> Spent | None:
+        rows, recipe = [joining.examples for joining in joinings], self.recipe
+        return spent_by(recipe.privacy, done, recipe.rounds, recipe.training, rows)
+
+    def _promised(self) -> dict[str, Any]:
+        """What owners are promised, with what an owner of the fewest rows would spend in all."""
+        privacy, recipe = self.recipe.privacy, self.recipe
+        if not privacy.on:
+            return {}
+        whole = privacy.spent(recipe.rounds, recipe.rounds, recipe.training, recipe.minimum_rows)
+        if privacy.epsilon and whole is not None:
+            whole = privacy.epsilon
+        return {"privacy": asdict(privacy) | {"protects": privacy.protects, "whole": whole}}
 
     def _both(self, progress: Progress) -> Progress:
         """Tell the caller, and whoever reads the run's folder."""
@@ -222,27 +262,6 @@ class LedRun:
 
     def _note_update(self, owner: str, number: int) -> None:
         self._log.write({"event": "update", "owner": owner, "round": number})
-
-    def _note_score(self, closed: ClosedRound) -> None:
-        """How good the model is after a round; of long runs only some are measured."""
-        scaling, recipe = self._leader.run.scaling, self.recipe
-        if scaling is None or (closed.number % -(-recipe.rounds // MOST_SCORES) and not closed.model.last):
-            return
-        payload = split_frame(closed.frame)[1]
-        vector = CODECS[recipe.codec].decode(payload, recipe.model.size)
-        found = recipe.model.probabilities(vector, scaling.apply(self.held_out.features))
-        score = metrics.quick_interval(self.held_out.labels, found)
-        self._log.write(
-            {
-                "event": "score",
-                "round": closed.number,
-                "metric": metric_name(recipe.classes),
-                "score": score.value,
-                "low": score.low,
-                "high": score.high,
-                "chance": metrics.chance(recipe.classes),
-            }
-        )
 
     def _keep(self, owners: int, rounds: Sequence[RoundEvidence]) -> None:
         """The evidence so far, in case the run is stopped."""
@@ -266,7 +285,16 @@ class LedRun:
         evidence = Evidence(recipe, scaling, len(joinings), rounds)
         minimums = {index: joining.minimum_share for index, joining in enumerate(joinings)}
         contributions = measure(evidence, run.rounds, self.contribution, minimums)
-        scores = score_all(recipe, scaling, run.vector, run.alone, self.held_out)
+        scores = score_all(recipe, scaling, run.common.parameters, run.alone, self.held_out)
+        findings = find(
+            recipe,
+            self.held_out,
+            scores.probabilities,
+            rows=[joining.examples for joining in joinings],
+            reports=run.reports,
+            rounds=() if recipe.privacy.private_sum else run.rounds,
+            trail=self._gauge.trail,
+        )
         owners = tuple(
             OwnerOutcome(
                 index=index,
@@ -276,11 +304,13 @@ class LedRun:
                 rounds=sum(index in one.updates for one in rounds),
                 alone=scores.alone.get(index),
                 value=contributions.values[index],
+                low=contributions.low[index],
+                high=contributions.high[index],
                 share=contributions.shares.get(index, 0),
             )
             for index, joining in enumerate(joinings)
         )
-        model = TrainedModel(recipe, scaling, run.vector)
+        model = TrainedModel(recipe, scaling, run.common.parameters)
         model.save(self.folder / "model.npz")
         write_private(self.folder / "evidence.bin", evidence.to_bytes())
         write_private(self.folder / "contributions.json", contributions.to_bytes())
@@ -298,6 +328,9 @@ class LedRun:
             evidence=evidence,
             contributions=contributions,
             joinings=joinings,
+            traffic=self._meter.traffic(),
+            findings=findings,
+            privacy=self._spent(joinings, len(rounds)),
         )
         write_private(self.folder / OUTCOME, orjson.dumps(outcome.to_dict()))
         return outcome

@@ -23,6 +23,7 @@ from koinon.chain.keys import Key, PublicKeyCache
 from koinon.errors import BadInput, IntegrityError
 
 MAXIMUM_HEAD: Final = 1 << 20
+_LONGEST_NUMBER: Final = 1 << 53  # as much as every reader of JSON keeps exactly; beyond, 0x and hexadecimal
 _SIGNERS: Final = PublicKeyCache(4_096)
 
 
@@ -250,12 +251,29 @@ class AloneModel(Message):
         return self.TYPE.hash(self.run_id, self.owner, self.model)
 
 
+@dataclass(frozen=True)
+class Report(Message):
+    """What an owner found out on rows of its own and tells, see `OwnReport`; the payload is its JSON."""
+
+    run_id: int
+    owner: str
+    report: bytes
+
+    KIND: ClassVar[str] = "report"
+    TYPE: ClassVar[TypedStruct] = TypedStruct("Report(uint256 runId,address owner,bytes32 report)")
+
+    def struct_hash(self) -> bytes:
+        return self.TYPE.hash(self.run_id, self.owner, self.report)
+
+
 def updates_digest(updates: Mapping[int, bytes]) -> bytes:
     """sha256 over (owner index as one byte ‖ update digest) in index order: what the chain records."""
     return hashlib.sha256(b"".join(bytes((index,)) + updates[index] for index in sorted(updates))).digest()
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, int) and value >= _LONGEST_NUMBER:
+        return hex(value)
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -265,6 +283,8 @@ def _typed(annotation: Any, value: Any) -> Any:
             return bytes.fromhex(value)
         case "int" if isinstance(value, int) and not isinstance(value, bool):
             return value
+        case "int" if isinstance(value, str) and value.startswith("0x"):
+            return int(value, 16)
         case "bool" if isinstance(value, bool):
             return value
         case "str" if isinstance(value, str):

@@ -40,13 +40,51 @@ def accuracy(labels: Labels, probabilities: NDArray[np.float64]) -> float:
     """Share of rows whose likeliest class is right; ``probabilities`` of shape (rows, classes) or (rows,)."""
     if labels.shape[0] == 0:
         raise BadInput("There are no rows to measure on.", code="learning.no_rows")
-    predicted = probabilities >= 0.5 if probabilities.ndim == 1 else probabilities.argmax(axis=1)
-    return float(np.mean(predicted == labels))
+    return float(np.mean(likeliest(probabilities) == labels))
+
+
+def likeliest(probabilities: NDArray[np.float64]) -> Labels:
+    """Each row's likeliest class."""
+    if probabilities.ndim == 1:
+        return (probabilities >= 0.5).astype(np.int64)
+    found: Labels = probabilities.argmax(axis=1).astype(np.int64)
+    return found
+
+
+def roc_curve(labels: Labels, scores: Scores, points: int = 100) -> tuple[tuple[float, float], ...]:
+    """(False positive rate, true positive rate) from (0, 0) to (1, 1), at most so many points.
+
+    Raises
+    ------
+    BadInput
+        Only one class is present.
+    """
+    auc(labels, scores)  # refuses one class
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), labels.shape[0] - 1)
+    hits = np.cumsum(labels[order])[ends]
+    rates = np.stack([(ends + 1 - hits) / (labels == 0).sum(), hits / labels.sum()], axis=1)
+    if len(rates) > points - 1:
+        rates = rates[np.linspace(0, len(rates) - 1, points - 1).round().astype(int)]
+    return ((0.0, 0.0), *((float(false), float(true)) for false, true in rates.tolist()))
+
+
+def confusion(
+    labels: Labels, probabilities: NDArray[np.float64], classes: int
+) -> tuple[tuple[int, ...], ...]:
+    """How many rows of each true class (outer) are taken for each class (inner)."""
+    counts = np.bincount(labels * classes + likeliest(probabilities), minlength=classes**2)
+    return tuple(tuple(row) for row in counts.reshape(classes, classes).tolist())
 
 
 def score(labels: Labels, probabilities: NDArray[np.float64]) -> float:
     """AUC for two classes, accuracy for more: the utility that contributions are measured by."""
     return auc(labels, probabilities) if probabilities.ndim == 1 else accuracy(labels, probabilities)
+
+
+def metric_name(classes: int) -> str:
+    """What a model for so many classes is measured by."""
+    return "AUC" if classes == 2 else "accuracy"
 
 
 def chance(classes: int) -> float:
@@ -64,18 +102,22 @@ def bootstrap(
 def quick_interval(labels: Labels, probabilities: NDArray[np.float64]) -> Interval:
     """The score with its 95 % interval by the normal approximation, for measuring after every round.
 
-    AUC by Hanley and McNeil (1982), accuracy by the binomial; `bootstrap` is for what is reported.
+    `bootstrap` is for what is reported.
     """
-    value, rows = score(labels, probabilities), labels.shape[0]
-    variance = value * (1 - value) / rows
-    if probabilities.ndim == 1:
-        positive = int(labels.sum())
-        negative = rows - positive
-        one, two = value / (2 - value), 2 * value**2 / (1 + value)
-        spread = (positive - 1) * (one - value**2) + (negative - 1) * (two - value**2)
-        variance = (value * (1 - value) + spread) / (positive * negative)
-    half = 1.96 * max(0.0, variance) ** 0.5
+    value, half = score(labels, probabilities), 1.96 * variance(labels, probabilities) ** 0.5
     return Interval(value, max(0.0, value - half), min(1.0, value + half))
+
+
+def variance(labels: Labels, probabilities: NDArray[np.float64]) -> float:
+    """Of the score over draws of rows: AUC by Hanley and McNeil (1982), accuracy by the binomial."""
+    value, rows = score(labels, probabilities), int(labels.shape[0])
+    if probabilities.ndim != 1:
+        return value * (1 - value) / rows
+    positive = int(labels.sum())
+    negative = rows - positive
+    one, two = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = (positive - 1) * (one - value**2) + (negative - 1) * (two - value**2)
+    return max(0.0, (value * (1 - value) + spread) / (positive * negative))
 
 
 def bootstrap_difference(
@@ -156,6 +198,7 @@ def _interval(
     """Resample by multiplicities, so that every model is sorted once."""
     random = np.random.default_rng(seed)
     rows = labels.shape[0]
+    value = combine([score(labels, model) for model in models])
     measured: list[float] = []
     binary = models[0].ndim == 1
     orders = [np.argsort(scores, kind="stable") if binary else np.empty(0, np.int64) for scores in models]
@@ -163,6 +206,8 @@ def _interval(
     hits = [labels == (p >= 0.5 if binary else p.argmax(axis=1)) for p in models]
     for _ in range(draws):
         counts = np.bincount(random.integers(0, rows, rows), minlength=rows)
+        if binary and not 0 < counts @ labels < rows:
+            continue  # of few rows a draw may hold one class only, which has no AUC
         values = []
         for order, start, hit in zip(orders, starts, hits, strict=True):
             if binary:
@@ -172,4 +217,4 @@ def _interval(
                 values.append(float(counts @ hit) / rows)
         measured.append(combine(values))
     low, high = np.percentile(measured, [2.5, 97.5])
-    return Interval(combine([score(labels, model) for model in models]), float(low), float(high))
+    return Interval(value, float(low), float(high))

@@ -5,27 +5,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from koinon.errors import NotFound
 from koinon.learning import metrics
 from koinon.learning.evidence import Contributions, Evidence
+from koinon.learning.findings import Findings
 from koinon.learning.messages import Joining
 from koinon.learning.metrics import Interval
-from koinon.learning.model import Vector
+from koinon.learning.models.base import Vector
+from koinon.learning.privacy.spending import Spent
 from koinon.learning.recipe import Recipe
 from koinon.learning.scaling import Scaling
-from koinon.learning.tables import Table
+from koinon.learning.told import OUTCOME
+from koinon.learning.traffic import Traffic
 from koinon.learning.trained import TrainedModel
+from koinon.tables import Table
 
 APPROVAL_RATE: Final = 0.8
 
 
 @dataclass(frozen=True)
 class OwnerOutcome:
-    """One owner's part. ``alone`` is None where it showed no model; ``share`` in 1e-9 of all income."""
+    """One owner's part.
+
+    ``alone`` is None where it showed no model; ``value`` what it was found to be worth, with its interval
+    (itself where nothing was sampled); ``share`` in 1e-9 of all income.
+    """
 
     index: int
     address: str
@@ -34,6 +45,8 @@ class OwnerOutcome:
     rounds: int
     alone: float | None
     value: float
+    low: float
+    high: float
     share: int
 
 
@@ -64,6 +77,14 @@ class Outcome:
         Owners that did not answer, by round.
     stages
         Seconds a stage took.
+    traffic
+        Bytes sent, and how many of them until the result was near.
+    findings
+        Errors by class, groups, who gains on rows of its own, and how owners differ.
+    privacy
+        What was promised and spent; None where the recipe promises nothing.
+    work_id
+        The model's Work, where the peers of a swarm have published it themselves; else 0.
     """
 
     run_id: int
@@ -79,6 +100,10 @@ class Outcome:
     evidence: Evidence = field(repr=False)
     contributions: Contributions = field(repr=False)
     joinings: tuple[Joining, ...] = field(repr=False)
+    traffic: Traffic
+    findings: Findings
+    privacy: Spent | None = None
+    work_id: int = 0
 
     @property
     def alone_mean(self) -> float | None:
@@ -99,25 +124,45 @@ class Outcome:
             "held_out_rows": self.held_out_rows,
             "missing": {str(number): list(owners) for number, owners in self.missing.items()},
             "stages": dict(self.stages),
+            "traffic": asdict(self.traffic),
+            "findings": self.findings.to_dict(),
+            "privacy": None if self.privacy is None else self.privacy.to_dict(),
             "model": self.evidence.rounds[-1].model.hex(),
             "contributions": self.contributions.digest.hex(),
         }
 
 
+def kept_run(folder: Path) -> tuple[Evidence, dict[str, int], float]:
+    """A finished run's evidence, its owners' places by address and its score, from the folder it was led in.
+
+    Raises
+    ------
+    NotFound
+        No finished run is kept there.
+    """
+    try:
+        evidence = Evidence.from_bytes((folder / "evidence.bin").read_bytes())
+        told = orjson.loads((folder / OUTCOME).read_bytes())
+        places = {str(owner["address"]): int(owner["index"]) for owner in told["owners"]}
+        return evidence, places, float(told["together"]["value"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotFound(
+            f"No finished run is kept in {folder.name}.",
+            hint="Runs are kept where they were led; koinon learn run makes them.",
+            code="learning.no_run",
+        ) from error
+
+
 @dataclass(frozen=True)
 class Scores:
-    """The common model and those made alone, measured on the held-out set."""
+    """The common model and those made alone, measured on the held-out set; and the common model's answers."""
 
     metric: str
     together: Interval
     alone: Mapping[int, float]
     gain: Interval | None
     money: Money | None
-
-
-def metric_name(classes: int) -> str:
-    """What a model for so many classes is measured by."""
-    return "AUC" if classes == 2 else "accuracy"
+    probabilities: NDArray[np.float64] = field(repr=False)
 
 
 def score_all(
@@ -140,9 +185,10 @@ def score_all(
         ]
         money = Money(APPROVAL_RATE, approved.approved, float(np.mean(defaults)), approved.defaults)
     return Scores(
-        metric_name(recipe.classes),
+        metrics.metric_name(recipe.classes),
         metrics.bootstrap(labels, common),
         {index: metrics.score(labels, found) for index, found in others.items()},
         metrics.bootstrap_difference(labels, common, tuple(others.values())) if others else None,
         money,
+        common,
     )

@@ -12,12 +12,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.errors import KoinonError, NotFound
+from koinon.learning.disputes import Dispute, disputes
+from koinon.learning.drift import LARGE, NOTABLE
 from koinon.learning.folders import RunFolders
-from koinon.learning.pictured import line, picture
+from koinon.learning.pictured import (
+    curve,
+    figure_words,
+    gains,
+    gaps,
+    label,
+    line,
+    picture,
+    spending,
+    worth,
+)
 from koinon.learning.round_view import RunView, run_of_work, runs, runs_with, view, view_unrecorded
+from koinon.learning.swarm_view import swarm_view
 from koinon.web import Link, NavEntry, Router, gettext, ngettext, node, paginate, render
 from koinon.web import marked as _
-from koinon.web.pictures import draw_line, draw_round
+from koinon.web.pictures import draw_curve, draw_line, draw_marks, draw_round
 from koinon.works.pages import hall
 
 PAGE: Final = 20
@@ -82,7 +95,7 @@ def all_runs(request: Request) -> Response:
     total = newest[0] if newest else 0  # runs are numbered without gaps
     pages = paginate(request, total, PAGE)
     shown = runs(index, before=total - pages.offset + 1, limit=PAGE) if total else []
-    hall(request).directory.refresh()
+    hall(request).directory.catch_up()
     rows = [row for one in shown if (row := _row(request, one)) is not None]
     folder, told = folders(request).unrecorded()
     if folder is not None and told.began_at and pages.number == 1:
@@ -124,7 +137,8 @@ def follow(request: Request, run_id: int) -> tuple[RunView | None, Path | None]:
     if not opened:
         return None, None
     folder, told = folders(request).of(run_id, str(opened[0]["recipe"]))
-    return view(index, run_id, folder, told), folder
+    swarm = swarm_view(index, run_id) if _has_swarms(request) else None
+    return view(index, run_id, folder, told, swarm), folder
 
 
 def name_of_run(request: Request, run: RunView) -> str:
@@ -144,11 +158,12 @@ def baseline_words(name: str) -> str:
 
 
 def _page(request: Request, run: str, seen: RunView, folder: Path | None) -> Response:
-    hall(request).directory.refresh()
+    hall(request).directory.catch_up()
     name = name_of_run(request, seen)
     datasets = [owner.work_id for owner in seen.owners if owner.work_id]
+    drawn = gettext("peers by turns") if seen.swarm is not None else ""
     names = hall(request).directory.names(datasets) if datasets else {}
-    measured = line(seen, baseline_words(seen.baseline_name))
+    measured, spent = line(seen, baseline_words(seen.baseline_name)), spending(seen)
     response = render(
         request,
         "learning/run.html",
@@ -157,8 +172,12 @@ def _page(request: Request, run: str, seen: RunView, folder: Path | None) -> Res
         name=name,
         title=_title(seen, name),
         names=names,
-        ring=draw_round(picture(seen, name, names)),
+        ring=draw_round(picture(seen, name, names, drawn)),
         chart=None if measured is None else draw_line(measured),
+        spending=None if spent is None else draw_line(spent),
+        label=label,
+        **_drawn(seen, names),
+        disputes=_disputes(request, seen.run_id),
         baseline=baseline_words(seen.baseline_name),
         earned=_earned(request, seen),
         digests=_digests(request, seen),
@@ -171,6 +190,35 @@ def _page(request: Request, run: str, seen: RunView, folder: Path | None) -> Res
     if was is not None and "hx-request" in request.headers and was != _phase(seen):
         response.headers["HX-Refresh"] = "true"  # its title says something else now
     return response
+
+
+def _drawn(run: RunView, names: Mapping[int, str]) -> dict[str, Any]:
+    """What was found out about it as pictures, and as what the tables behind them say."""
+    found: dict[str, Any] = {
+        "worth": worth(run, names),
+        "gains": gains(run, names),
+        "gaps": gaps(run.groups, run.metric),
+    }
+    drawn: dict[str, Any] = {
+        name: None if marks is None else draw_marks(marks, name) for name, marks in found.items()
+    }
+    roc = curve(run)
+    return drawn | {
+        "curve": None if roc is None else draw_curve(roc),
+        "roc": roc,
+        "notable": NOTABLE,
+        "large": LARGE,
+        "figures": {} if run.groups is None else figure_words(run.groups, run.metric),
+    }
+
+
+def _disputes(request: Request, run_id: int) -> tuple[Dispute, ...]:
+    """Of a swarm's run; none on networks that have no swarms."""
+    return disputes(node(request).index, run_id) if run_id and _has_swarms(request) else ()
+
+
+def _has_swarms(request: Request) -> bool:
+    return "Swarm" in node(request).chain.network.contracts
 
 
 def _phase(run: RunView) -> str:

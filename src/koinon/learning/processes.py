@@ -10,14 +10,37 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from koinon.chain.child import bound
 from koinon.chain.handle import Chain
-from koinon.learning.owner import OwnerConfig
+from koinon.learning.led_run import LedRun
+from koinon.learning.models.custom import TRUSTED
+from koinon.learning.owner_config import OwnerConfig
 
 STOP_S = 10
+
+
+@dataclass(frozen=True)
+class LocalOwner:
+    """An owner on this machine: its config, its folder, and its address."""
+
+    config: OwnerConfig
+    home: Path
+    address: str
+
+
+class Engine(Protocol):
+    """What the owners of a run that is led here run on."""
+
+    def __call__(
+        self, led: LedRun, owners: Sequence[LocalOwner], chain: Chain | None
+    ) -> AbstractContextManager[None]:
+        """Have the owners take part as long as the context is open."""
 
 
 class OwnerProcess:
@@ -36,7 +59,11 @@ class OwnerProcess:
         config.save(path)
         self.address, self._gone = address, gone
         self.log = home / "owner.log"
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("KOINON_")}
+        environment = {
+            name: text
+            for name, text in os.environ.items()
+            if name == TRUSTED or not name.startswith("KOINON_")
+        }
         environment["OPENBLAS_NUM_THREADS"] = "1"  # as many processes as owners share the cores
         if chain is not None:
             environment["KOINON_RPC_URL"] = chain.rpc.url
@@ -70,3 +97,16 @@ class OwnerProcess:
     def _watch(self) -> None:
         if self._child.wait() != 0:
             self._gone(self.address)
+
+
+@contextmanager
+def owner_processes(led: LedRun, owners: Sequence[LocalOwner], chain: Chain | None) -> Iterator[None]:
+    """A process an owner, which speaks to the leader itself."""
+    processes: list[OwnerProcess] = []
+    try:
+        for owner in owners:
+            processes.append(OwnerProcess(owner.config, owner.home, owner.address, led.gone, chain))
+        yield
+    finally:
+        for process in processes:
+            process.stop()

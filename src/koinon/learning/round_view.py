@@ -9,11 +9,17 @@ is told by its folder alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from koinon.learning.drift import OwnerDrift
+from koinon.learning.findings import Findings
+from koinon.learning.gains import Gain
+from koinon.learning.groups import GroupReport
+from koinon.learning.swarm_view import SwarmView
 from koinon.learning.told import Score, Told, read_told
+from koinon.learning.told_privacy import PrivacyTold
 
 State = Literal["waiting", "sent", "missing", "done"]
 Stage = Literal["joining", "teaching", "measuring", "measured", "published", "stopped", "elsewhere"]
@@ -32,7 +38,8 @@ class OwnerView:
 
     ``contribution`` is its part of what all were found to be worth, 0 to 1, ``share`` the same of all the
     model's income in 1e-9; ``missed`` the rounds that went on without it; ``alone`` what the model it made
-    alone scores; None where it is not known.
+    alone scores; ``worth`` its contribution in points of the metric (value, low, high); ``gain`` what it
+    found on rows of its own; ``drift`` how far it is from the others; None where it is not known.
     """
 
     member: int
@@ -45,6 +52,9 @@ class OwnerView:
     missed: tuple[int, ...] = ()
     rows: int | None = None
     alone: float | None = None
+    worth: tuple[float, float, float] | None = None
+    gain: Gain | None = None
+    drift: OwnerDrift | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,9 @@ class RunView:
     ``work_id`` 0 until published.
 
     ``scores`` are (round, score) on the held-out rows, ``baseline`` what a guess, or a model made alone,
-    scores there; ``together`` and ``gain`` (value, low, high) as reported at the end.
+    scores there; ``together`` and ``gain`` (value, low, high) as reported at the end. ``groups`` are the
+    newest figures of groups, ``trail`` those after each round; ``copies`` members who share one portion;
+    ``privacy`` what owners were promised; ``swarm`` who led, where the run has no leader of its own.
     """
 
     run_id: int
@@ -77,6 +89,14 @@ class RunView:
     left_s: float | None = None
     here: bool = False
     shown_alone: int = 0
+    up: int = 0
+    down: int = 0
+    groups: GroupReport | None = None
+    trail: tuple[tuple[int, GroupReport], ...] = ()
+    copies: tuple[tuple[int, ...], ...] = ()
+    findings: Findings = field(default_factory=Findings)
+    privacy: PrivacyTold | None = None
+    swarm: SwarmView | None = None
 
     @property
     def over(self) -> bool:
@@ -125,7 +145,13 @@ def runs_with(index: Index, work_id: int, limit: int = 5) -> list[int]:
     return [int(row["run_id"]) for row in found]
 
 
-def view(index: Index, run_id: int, folder: Path | None = None, told: Told | None = None) -> RunView | None:
+def view(
+    index: Index,
+    run_id: int,
+    folder: Path | None = None,
+    told: Told | None = None,
+    swarm: SwarmView | None = None,
+) -> RunView | None:
     """A run for its picture; None when it was never opened.
 
     Parameters
@@ -134,6 +160,8 @@ def view(index: Index, run_id: int, folder: Path | None = None, told: Told | Non
         Where its leader keeps its files on this machine.
     told : Told, optional
         What that folder tells, where the caller has read it already.
+    swarm : SwarmView, optional
+        The run's, where it is a swarm's; its opener is the initiator, and rounds count once proposed.
     """
     opened = index.rows(
         "SELECT o.opener, o.rounds, b.timestamp FROM federation_run_opened o"
@@ -153,16 +181,18 @@ def view(index: Index, run_id: int, folder: Path | None = None, told: Told | Non
     if told is None:
         told = Told() if folder is None else read_told(folder)
     members = [(int(row["member"]), str(row["owner"]), int(row["work_id"])) for row in joined]
-    took_part = {int(row["round"]): int(row["participants"]) for row in recorded}
+    took_part = {} if swarm is None else dict(swarm.participants)
+    took_part |= {int(row["round"]): int(row["participants"]) for row in recorded}
     return _view(
         told,
         members,
         took_part,
         run_id=run_id,
-        opener=str(opened[0]["opener"]),
+        opener=str(opened[0]["opener"]) if swarm is None else swarm.initiator,
         rounds=int(opened[0]["rounds"]),
         work_id=int(finished[0]["work_id"]) if finished else 0,
         opened_at=int(opened[0]["timestamp"] or 0),
+        swarm=swarm,
     )
 
 
@@ -181,6 +211,7 @@ def _view(
     rounds: int,
     work_id: int,
     opened_at: int,
+    swarm: SwarmView | None = None,
 ) -> RunView:
     recorded = bool(members)
     if not recorded:  # not on chain yet, or never: in the order of their arrival
@@ -218,6 +249,9 @@ def _view(
                 missed=missed,
                 rows=more.rows if more is not None and same else None,
                 alone=more.alone if more is not None and same else None,
+                worth=told.worth.get(member),
+                gain=_of(told.findings.gains, member) if same else None,
+                drift=_of(told.findings.drifts, member) if same else None,
             )
         )
     return RunView(
@@ -237,8 +271,20 @@ def _view(
         left_s=told.left_s,
         here=bool(told.began_at),
         shown_alone=told.shown_alone,
+        up=told.up,
+        down=told.down,
+        groups=told.findings.groups or (told.groups[-1][1] if told.groups else None),
+        trail=told.groups,
+        copies=told.copies,
+        findings=told.findings,
+        privacy=told.privacy,
+        swarm=swarm,
         **_measured(told),
     )
+
+
+def _of(found: Sequence[Any], member: int) -> Any:
+    return found[member] if member < len(found) else None
 
 
 def _stage(told: Told, work_id: int, *, over: bool, begun: bool) -> Stage:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -11,19 +11,24 @@ import orjson
 from koinon.chain.eip712 import Domain
 from koinon.chain.keys import Key
 from koinon.errors import BadInput, IntegrityError, PeerError
-from koinon.learning.aggregation import AGGREGATIONS, Update, check_update
-from koinon.learning.codec import CODECS
+from koinon.learning.aggregation import Update
+from koinon.learning.codecs import codec_named
+from koinon.learning.common import CommonModel
 from koinon.learning.contribution import Round
+from koinon.learning.gains import OwnReport
+from koinon.learning.global_model import ALONE, changed_model, whole_model
+from koinon.learning.leaving import History
 from koinon.learning.messages import (
     AloneModel,
     GlobalModel,
     Joining,
     LocalUpdate,
+    Report,
     payload_digest,
     updates_digest,
 )
-from koinon.learning.model import Vector
-from koinon.learning.recipe import MAXIMUM_OWNERS, Recipe
+from koinon.learning.models.base import Vector
+from koinon.learning.recipe import Recipe
 from koinon.learning.scaling import Scaling, Statistics, combine
 
 
@@ -42,13 +47,19 @@ class Member:
 
 @dataclass(frozen=True)
 class ClosedRound:
-    """A finished round as the chain records it, with the encoded updates by owner index."""
+    """A finished round as the chain records it, with the encoded updates by owner index.
+
+    ``frame`` has the whole model, ``step`` only its change where the recipe compresses that. In a private
+    run the updates are masked, and ``opening`` is what takes the masks off their sum.
+    """
 
     number: int
     model: GlobalModel
     frame: bytes = field(repr=False)
+    step: bytes = field(repr=False)
     updates: Mapping[int, bytes] = field(repr=False)
     missing: tuple[str, ...] = ()
+    opening: bytes = field(default=b"", repr=False)
 
 
 class Run:
@@ -75,24 +86,20 @@ class Run:
         allowed: Sequence[str] | None = None,
         check: Callable[[Joining], None] = lambda _: None,
     ) -> None:
-        if not recipe.minimum_owners <= expected <= MAXIMUM_OWNERS:
-            raise BadInput(
-                f"{expected} owners cannot take part; {recipe.minimum_owners} to {MAXIMUM_OWNERS} can.",
-                code="learning.owners",
-            )
+        recipe.check_owners(expected, recorded=False)
         self.recipe, self.run_id, self.domain = recipe, run_id, domain
         self.expected, self.allowed = expected, allowed
         self._check = check
         self._key = key
-        self._codec = CODECS[recipe.codec]
-        self._rule = AGGREGATIONS[recipe.aggregation]
+        self._codec = codec_named(recipe.codec)
+        self.common = CommonModel(recipe)
         self.members: dict[str, Member] = {}
         self.settled = False
         self.left: set[str] = set()
         self.rounds: list[Round] = []
         self.alone: dict[int, Vector] = {}
+        self.reports: dict[int, OwnReport] = {}
         self.scaling: Scaling | None = recipe.scaling
-        self.vector: Vector = recipe.model.initial(recipe.seed)
         self.current: ClosedRound | None = None
         self.finished = False
         self._updates: dict[int, tuple[bytes, bytes, Update]] = {}
@@ -190,6 +197,25 @@ class Run:
             self.scaling = combine(parts, self.recipe.signed_log)
         return self._close(0, {}, ())
 
+    def repeat(self, history: History) -> Iterator[ClosedRound]:
+        """Go through rounds taught before with the updates of those members who taught them.
+
+        Raises
+        ------
+        BadInput
+            Other rounds than the recipe's.
+        PeerError
+            Too few of a round's owners are members.
+        """
+        if len(history.rounds) != self.recipe.rounds:
+            raise BadInput("The rounds to repeat are not the recipe's.", code="learning.round")
+        places = {owner: member.index for owner, member in self.members.items()}
+        for number in range(1, self.recipe.rounds + 1):
+            for place, (payload, rows) in history.round(number, places).items():
+                update = Update(self._codec.decode(payload, self.common.vector.shape[0]), rows)
+                self._updates[place] = (payload_digest(payload), payload, update)
+            yield self.close_round()
+
     def receive(self, frame: bytes) -> bool:
         """An owner's update. True: it counts in the current round. False: it came too late, and is left out.
 
@@ -223,8 +249,8 @@ class Run:
             raise BadInput(
                 "There is another update of this owner in this round.", code="learning.second_update"
             )
-        update = Update(self._codec.decode(payload, self.recipe.model.size), message.examples)
-        check_update(update, self.vector.shape)
+        update = Update(self._codec.decode(payload, self.common.vector.shape[0]), message.examples)
+        self.common.check(member.index, update)
         self._updates[member.index] = (message.update, payload, update)
         self.left.discard(message.owner)
         return True
@@ -256,12 +282,16 @@ class Run:
             )
         self.left.update(missing)
         updates = {index: entry[2] for index, entry in sorted(self._updates.items())}
-        aggregated = self._rule.aggregate(self.vector, list(updates.values()))
-        self.rounds.append(Round(self.vector, updates))
-        self.vector = aggregated
+        before = self.common.vector
+        self.common.advance(updates)
+        self.rounds.append(Round(before, self.common.marked(updates)))
         received = {index: (entry[0], entry[1]) for index, entry in self._updates.items()}
         self._updates = {}
         return self._close(number, received, missing)
+
+    def advance(self) -> ClosedRound | None:
+        """Close the round; None where a round has parts and this was not its last (`PrivateRun`)."""
+        return self.close_round()
 
     def receive_alone(self, frame: bytes) -> Member:
         """The model an owner made alone, to be measured."""
@@ -272,28 +302,49 @@ class Run:
             raise BadInput(f"{message.owner} takes no part in this run.", code="learning.not_member")
         if payload_digest(payload) != message.model:
             raise IntegrityError("The model is not the one that was signed.", code="learning.digest")
-        self.alone[member.index] = self._codec.decode(payload, self.recipe.model.size)
+        self.alone[member.index] = ALONE.decode(payload, self.recipe.model.size)
+        return member
+
+    def receive_report(self, frame: bytes) -> Member:
+        """What an owner tells of its own rows; the last one it sends counts."""
+        message, payload = Report.unpack(frame, self.domain)
+        self._same_run(message.run_id)
+        member = self.members.get(message.owner)
+        if member is None:
+            raise BadInput(f"{message.owner} takes no part in this run.", code="learning.not_member")
+        if payload_digest(payload) != message.report:
+            raise IntegrityError("The report is not the one that was signed.", code="learning.digest")
+        self.reports[member.index] = OwnReport.from_bytes(payload, self.recipe)
         return member
 
     def payload_limit(self) -> int:
         """The most bytes any message of this run can have."""
-        return self._codec.limit(self.recipe.model.size) + (1 << 16) + 64 * len(self.recipe.columns)
+        recipe = self.recipe
+        longest = max(self._codec.limit(self.common.vector.shape[0]), ALONE.limit(recipe.model.size))
+        return longest + (1 << 16) + 64 * len(recipe.columns)
 
     def _close(
-        self, number: int, received: Mapping[int, tuple[bytes, bytes]], missing: tuple[str, ...]
+        self,
+        number: int,
+        received: Mapping[int, tuple[bytes, bytes]],
+        missing: tuple[str, ...],
+        *,
+        opening: bytes = b"",
     ) -> ClosedRound:
-        payload = self._codec.encode(self.vector)
         model = GlobalModel(
             self.run_id,
             number,
-            payload_digest(payload),
+            self.common.digest,
             updates_digest({index: entry[0] for index, entry in received.items()}),
             sum(1 << index for index in received),
             number >= self.recipe.rounds,
         )
         updates = {index: entry[1] for index, entry in sorted(received.items())}
-        frame = model.pack(self._key, self.domain, payload)
-        self.current = ClosedRound(number, model, frame, updates, missing)
+        frame = model.pack(self._key, self.domain, whole_model(self.common.vector))
+        step = frame
+        if self.common.change:
+            step = model.pack(self._key, self.domain, changed_model(self.common.change))
+        self.current = ClosedRound(number, model, frame, step, updates, missing, opening)
         self.finished = model.last
         return self.current
 

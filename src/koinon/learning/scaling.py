@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.learning.tables import Features
+from koinon.tables import Features
 
 SMALLEST_DEVIATION = 1e-6
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.learning.tables import Table
+from koinon.tables import Table
 
 CREDIT_OWNERS = (1600, 900, 500, 300, 150)
 CREDIT_HELD_OUT = 18_000
@@ -101,6 +101,40 @@ def split_evenly(
         table.take(order[for_held_out:shared]),
         table.take(order[:for_held_out]),
     )
+
+
+def split_dirichlet(table: Table, owners: int, concentration: float, *, seed: int) -> list[Table]:
+    """Owners with different labels: each class is dealt out by a Dirichlet draw (Hsu, Qi and Brown 2019).
+
+    Parameters
+    ----------
+    concentration : float
+        Small is skewed (0.1: a class or two an owner), large is even. Draws that leave an owner fewer than
+        two rows are drawn again.
+
+    Raises
+    ------
+    BadInput
+        No owners, a concentration that is not positive, or too few rows.
+    """
+    if owners < 1 or not concentration > 0 or len(table) < 10 * owners:
+        raise BadInput(
+            f"{len(table)} rows cannot be dealt out to {owners} owners.",
+            hint="Use a positive concentration and ten rows an owner.",
+            code="learning.too_few_rows",
+        )
+    random = np.random.default_rng(seed)
+    while True:
+        parts: list[list[NDArray[np.int64]]] = [[] for _ in range(owners)]
+        for label in np.unique(table.labels):
+            rows = random.permutation(np.flatnonzero(table.labels == label))
+            parts_of_class = random.dirichlet(np.full(owners, concentration))
+            bounds = (np.cumsum(parts_of_class) * len(rows)).astype(int)
+            for part, piece in zip(parts, np.split(rows, bounds[:-1]), strict=True):
+                part.append(piece)
+        dealt = [random.permutation(np.concatenate(part)) for part in parts]
+        if min(len(part) for part in dealt) >= 2:
+            return [table.take(part) for part in dealt]
 
 
 def split_each(

@@ -14,11 +14,16 @@ from typing import Any, Final
 
 import orjson
 
+from koinon.learning.findings import Findings
+from koinon.learning.groups import GroupReport
 from koinon.learning.interrupted import STOPPED, is_led
 from koinon.learning.progress import FILE_NAME, read_progress
+from koinon.learning.told_findings import read_findings, read_groups
+from koinon.learning.told_privacy import PrivacyTold, read_privacy
 
 OUTCOME: Final = "outcome.json"
-_MOST_OWNERS: Final = 16
+CONTRIBUTIONS: Final = "contributions.json"
+_MOST_OWNERS: Final = 100
 _LONGEST_NAME: Final = 120
 
 
@@ -46,8 +51,11 @@ class Told:
 
     ``recipe`` is the recipe's digest in hexadecimal, ``closed`` the rounds that are over, with who was
     missing, ``left_s`` seconds until the last round ends if it goes on like this, ``led`` whether a process
-    leads it now, ``shown_alone`` how many owners showed the model they made alone. ``together`` and ``gain``
-    are (value, low, high) once measured.
+    leads it now, ``shown_alone`` how many owners showed the model they made alone, ``up`` and ``down`` the
+    bytes sent so far. ``together`` and ``gain`` are (value, low, high) once measured; ``worth`` the same by
+    member, with ``copies`` the members whose updates are so alike that they share one portion. ``groups`` has
+    how groups fared by round, ``findings`` everything else that was found out at the end, ``privacy`` what
+    owners were promised.
     """
 
     name: str = ""
@@ -72,6 +80,13 @@ class Told:
     stopped: bool = False
     measured: bool = False
     shown_alone: int = 0
+    up: int = 0
+    down: int = 0
+    worth: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    copies: tuple[tuple[int, ...], ...] = ()
+    groups: tuple[tuple[int, GroupReport], ...] = ()
+    findings: Findings = field(default_factory=Findings)
+    privacy: PrivacyTold | None = None
 
     @property
     def last(self) -> int:
@@ -94,7 +109,7 @@ def read_told(folder: Path) -> Told:
         if event["event"] == "score" and _is_number(event.get("score")) and _is_count(event.get("round"))
     ]
     measured = [event for event in events if event["event"] == "measured"]
-    outcome = _json(folder / OUTCOME)
+    outcome, contributions = _json(folder / OUTCOME), _json(folder / CONTRIBUTIONS)
     rounds = _count(first.get("rounds")) or max((_count(event.get("rounds")) for event in events), default=0)
     return Told(
         name=_words(first.get("name")),
@@ -119,19 +134,26 @@ def read_told(folder: Path) -> Told:
         together=_triple(outcome.get("together")),
         gain=_triple(outcome.get("gain")),
         owners=_owners(outcome),
-        contributions=_contributions(folder),
+        contributions=_shares(contributions),
         left_s=_left(events, rounds),
         led=is_led(folder),
         stopped=(folder / STOPPED).exists(),
         measured=bool(measured),
         shown_alone=sum(event["event"] == "alone" for event in events),
+        up=max((_count(event.get("up")) for event in events), default=0),
+        down=max((_count(event.get("down")) for event in events), default=0),
+        worth=_worth(contributions),
+        copies=_copies(contributions),
+        groups=read_groups(events),
+        findings=read_findings(outcome),
+        privacy=read_privacy(events),
     )
 
 
 def stamp(folder: Path) -> tuple[object, ...]:
     """Changes whenever what a folder tells may have changed."""
     found: list[object] = [is_led(folder)]
-    for name in (FILE_NAME, OUTCOME, STOPPED, "contributions.json"):
+    for name in (FILE_NAME, OUTCOME, STOPPED, CONTRIBUTIONS):
         try:
             state = (folder / name).stat()
             found.append((state.st_ino, state.st_size, state.st_mtime_ns))
@@ -164,13 +186,29 @@ def _owners(outcome: Mapping[str, Any]) -> dict[int, OwnerTold]:
     return found
 
 
-def _contributions(folder: Path) -> dict[int, int]:
+def _shares(told: Mapping[str, Any]) -> dict[int, int]:
     """Member → share of the model's income in 1e-9, once it is measured."""
     try:
-        shares = _json(folder / "contributions.json").get("shares", {})
-        return {int(member): int(share) for member, share in shares.items()}
+        return {int(member): int(share) for member, share in told.get("shares", {}).items()}
     except (ValueError, TypeError, AttributeError):
         return {}
+
+
+def _worth(told: Mapping[str, Any]) -> dict[int, tuple[float, float, float]]:
+    """Member → what it was found to be worth, in points of the metric: (value, low, high)."""
+    columns = [_list(told.get(name))[:_MOST_OWNERS] for name in ("values", "low", "high")]
+    if len({len(column) for column in columns}) != 1:
+        return {}
+    return {
+        member: (float(row[0]), float(row[1]), float(row[2]))
+        for member, row in enumerate(zip(*columns, strict=True))
+        if all(_is_number(value) for value in row)
+    }
+
+
+def _copies(told: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+    groups = [tuple(one for one in _list(group) if _is_count(one)) for group in _list(told.get("copies"))]
+    return tuple(group for group in groups[:_MOST_OWNERS] if len(group) > 1)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A finished model as a file: recipe, scaling and parameters, ready to answer for raw rows.
 
-The file is a NumPy ``.npz`` in the format ``koinon.mlp/1`` that services serve (names, scaling and layers as
-plain arrays), with the recipe's JSON beside them.
+The file is a NumPy ``.npz`` with the recipe's JSON. A perceptron is in the format ``koinon.mlp/1`` that
+services serve (names, scaling and layers as plain arrays); any other kind in ``koinon.vector/1`` (names,
+scaling and the flat vector, for whoever has this package).
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from numpy.typing import NDArray
 
 from koinon.chain.keys import write_private
 from koinon.errors import BadInput, NotFound
-from koinon.learning.model import Vector
+from koinon.learning.models import Perceptron, Vector
 from koinon.learning.recipe import Recipe
 from koinon.learning.scaling import Scaling
-from koinon.learning.tables import Features
+from koinon.tables import Features
 
-FORMAT: Final = "koinon.mlp/1"
+LAYERS: Final = "koinon.mlp/1"
+VECTOR: Final = "koinon.vector/1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,18 +67,21 @@ class TrainedModel:
 
     def to_bytes(self) -> bytes:
         """The file's content."""
+        model = self.recipe.model
         arrays: dict[str, Any] = {
-            "format": np.array(FORMAT),
             "features": np.array(self.recipe.columns),
             "signed_log": np.array(self.scaling.signed_log),
             "center": np.array(self.scaling.center),
             "scale": np.array(self.scaling.scale),
-            "activation": np.array(self.recipe.activation),
             "classes": np.array(self.recipe.class_names),
             "recipe": np.frombuffer(self.recipe.to_json(), dtype=np.uint8),
         }
-        for number, (weights, biases) in enumerate(self.recipe.model.layers(self.vector), 1):
-            arrays |= {f"w{number}": weights, f"b{number}": biases}
+        if isinstance(model, Perceptron):
+            arrays |= {"format": np.array(LAYERS), "activation": np.array(model.activation)}
+            for number, (weights, biases) in enumerate(model.layers(self.vector), 1):
+                arrays |= {f"w{number}": weights, f"b{number}": biases}
+        else:
+            arrays |= {"format": np.array(VECTOR), "vector": self.vector}
         file = io.BytesIO()
         np.savez(file, **arrays)
         return file.getvalue()
@@ -96,15 +101,19 @@ class TrainedModel:
                     tuple(arrays["center"].tolist()),
                     tuple(arrays["scale"].tolist()),
                 )
-                parts = [
-                    arrays[f"{kind}{number}"].astype(np.float32).ravel()
-                    for number in range(1, len(recipe.hidden) + 2)
-                    for kind in "wb"
-                ]
+                model = recipe.model
+                if isinstance(model, Perceptron):
+                    parts = [
+                        arrays[f"{kind}{number}"].astype(np.float32).ravel()
+                        for number in range(1, len(model.hidden) + 2)
+                        for kind in "wb"
+                    ]
+                else:
+                    parts = [arrays["vector"].astype(np.float32).ravel()]
         except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise BadInput("This is not a model's file.", code="learning.model_file") from error
         vector = np.concatenate(parts)
-        if vector.shape != (recipe.model.size,) or not np.isfinite(vector).all():
+        if vector.shape != (model.size,) or not np.isfinite(vector).all():
             raise BadInput("The file's parameters do not fit its recipe.", code="learning.model_file")
         return cls(recipe, scaling, vector)
 

@@ -6,56 +6,54 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from koinon.chain.account import Account
 from koinon.chain.handle import Chain
-from koinon.errors import BadInput, NotFound, PeerError
-from koinon.services import models, registry, schema, serve
-from koinon.services.cashier import Cashier
-from koinon.services.endpoint import check_address
-from koinon.services.executor import Workers
-from koinon.services.files import Blocks as LocalBlocks
-from koinon.services.journal import Journal, in_use
-from koinon.services.onchain import OnChain
+from koinon.compute.sandbox.driver import Sandbox
+from koinon.errors import NotFound, PeerError
+from koinon.process import Say
+from koinon.services.buying.transport import Http
+from koinon.services.gateway import registry, serve
+from koinon.services.gateway.cashier import Cashier
+from koinon.services.gateway.files import Blocks as LocalBlocks
+from koinon.services.gateway.journal import Journal
+from koinon.services.gateway.journal_lock import in_use
+from koinon.services.gateway.onchain import OnChain
+from koinon.services.gateway.registry import Registry
+from koinon.services.gateway.releases import next_version
+from koinon.services.gateway.settlement import Settlement
+from koinon.services.jobs.api import Jobs
+from koinon.services.jobs.deliverable import ROOM
+from koinon.services.models.files.prints import fingerprints_of, keep_probes
 from koinon.services.prices import to_text, to_units
-from koinon.services.registry import Registry
-from koinon.services.settlement import Settlement
-from koinon.services.signature import Signature
-from koinon.services.transport import Http
-from koinon.works.api import Published, Works
+from koinon.services.selling.drafts import Words, endpoint_draft, function_draft, model_draft
+from koinon.services.selling.listing import Listing, card_evidence, share_table
+from koinon.services.selling.promises import Promises
+from koinon.services.selling.publication import Publication
+from koinon.services.selling.versions import Versions
+from koinon.services.targets.publishing import Standing
+from koinon.serving import loop_factory
+from koinon.works.api import Parent, Works
 from koinon.works.catalogue import Blocks
-from koinon.works.registration import Card, Registration, Service
-from koinon.works.shares import OWNER, ShareTable
+from koinon.works.registration import Card
+
+if TYPE_CHECKING:
+    from koinon.services.finding.found import Filters, Found
+    from koinon.services.finding.market import Market
+    from koinon.services.verification.checking import Bonded, BondPlan, Checking
+    from koinon.services.verification.verdicts import Verdict
 
 JOURNAL = "journal.sqlite"
 ADDRESS = "http://127.0.0.1:8402"
 _SEEN_WITHIN_S = 10.0
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A service that is sold: its Work, where it is paid, where it is called.
-
-    ``price`` in the coin's smallest unit, ``price_text`` as people write it; ``shares`` payee → share in
-    1e-9; ``command`` calls it from a shell.
-    """
-
-    work_id: int
-    name: str
-    till: str
-    price: int
-    price_text: str
-    url: str
-    shares: Mapping[str, int]
-    command: str
 
 
 class Services:
@@ -72,6 +70,8 @@ class Services:
         Who owns the Works.
     gateway_key : Account, optional
         Who takes payments and pays for settling; ``key`` when not given.
+    gateway_account : str, optional
+        The gateway's account, where its key is not at hand: calls of new Works are sealed to it.
     url : str
         How buyers reach the gateway.
     """
@@ -84,6 +84,7 @@ class Services:
         key: Account,
         *,
         gateway_key: Account | None = None,
+        gateway_account: str = "",
         url: str = ADDRESS,
     ) -> None:
         self.chain = chain
@@ -93,6 +94,29 @@ class Services:
         self._gateway_key = gateway_key or key
         self._works = Works(chain, store, key)
         self._registry = Registry(data_dir)
+        sealed_to = gateway_account if gateway_key is None else gateway_key.address
+        self._publication = Publication(self._works, self.url, key.address, sealed_to)
+        self.versions = Versions(self._registry, self._publication)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Commissioned work, for the owner."""
+        return Jobs(self.chain, self._works.store, self.data_dir.parent / ROOM, self._key)
+
+    @cached_property
+    def checking(self) -> Checking:
+        """Staking on answers of what is sold here, and verdicts on anybody's."""
+        from koinon.services.verification.checking import Checking  # noqa: PLC0415  (few stake)
+
+        return Checking(self.chain, self.data_dir)
+
+    def bond(self, work_id: int, plan: BondPlan) -> Bonded:
+        """Stake on the answers of a Work that is sold here; errors as in `Checking.bond`."""
+        return self.checking.bond(self._key, self._gateway_key.address, work_id, plan)
+
+    def verdicts(self, work_id: int) -> list[Verdict]:
+        """What contracts of this network found out about a Work's answers, the oldest first."""
+        return self.checking.verdicts(work_id)
 
     @cached_property
     def _decimals(self) -> int:
@@ -114,6 +138,9 @@ class Services:
         workers: int = 1,
         timeout_s: float = 30.0,
         base: Path | None = None,
+        promises: Promises | None = None,
+        version_of: int | None = None,
+        version: str = "",
     ) -> Listing:
         """Make a function a Work that is sold by the call.
 
@@ -123,7 +150,7 @@ class Services:
             ``path/to/file.py:function`` or ``module:function``; every parameter and the result need type
             hints.
         price : str
-            For one call, in coins: ``"0.001"``.
+            For one call, or for one unit of `Promises.unit`, in coins: ``"0.001"``.
         shares : mapping of address to fraction, optional
             Who gets what of all income; the rest is the owner's.
         name, description : str
@@ -134,35 +161,32 @@ class Services:
             Processes that run it, and seconds a call may take.
         base : Path, optional
             The folder that a relative path starts from; the current one by default.
+        promises : Promises, optional
+            Limits, rule of comparison, units, free calls, trust.
+        version_of : int, optional
+            A Work sold here that this is a newer version of. Without ``shares`` it is staged as another
+            version of the same Work (see `versions`; price and promises stay); with them it becomes a Work of
+            its own with that one as its parent, which names it as its successor.
+        version : str
+            Its name as a version; the next number by default.
 
         Raises
         ------
         BadInput
             The function cannot be served, or the price or shares are wrong; nothing was registered.
+        NotFound
+            ``version_of`` is not sold here.
         """
-        units = to_units(price, self._decimals)
-        table = share_table(shares or {})
-        place = schema.absolute(target, base or Path.cwd())
-        signature = asyncio.run(_signature(place))
-        title = name or signature.name
-        summary = description or signature.description or f"The function {signature.name}."
-        published = self._register(title, summary, card, table)
-        return self._list(
-            registry.Service(
-                work_id=published.work_id,
-                name=title,
-                description=summary,
-                till=published.till,
-                price=units,
-                kind="function",
-                target=place,
-                workers=workers,
-                timeout_s=timeout_s,
-                card=card_evidence(card),
-                registration={"uri": published.uri, "shares": table.to_json()},
-                example=signature.example(),
-            )
+        draft = function_draft(
+            target,
+            to_units(price, self._decimals),
+            Words(name, description, card_evidence(card)),
+            promises or Promises(),
+            base=base or Path.cwd(),
+            workers=workers,
+            timeout_s=timeout_s,
         )
+        return self._sell(draft, card, shares, version_of=version_of, version=version)
 
     def publish_endpoint(
         self,
@@ -175,6 +199,9 @@ class Services:
         shares: Mapping[str, Fraction] | None = None,
         card: Card | None = None,
         timeout_s: float = 30.0,
+        promises: Promises | None = None,
+        version_of: int | None = None,
+        version: str = "",
     ) -> Listing:
         """Make an HTTP endpoint a Work that is sold by the call; this gateway asks it (see `endpoint`).
 
@@ -192,49 +219,107 @@ class Services:
         BadInput
             The address, price or shares are wrong; nothing was registered.
         """
-        units = to_units(price, self._decimals)
-        table = share_table(shares or {})
-        place = check_address(endpoint)
-        summary = description or f"The service {name}."
-        published = self._register(name, summary, card, table)
-        return self._list(
-            registry.Service(
-                work_id=published.work_id,
-                name=name,
-                description=summary,
-                till=published.till,
-                price=units,
-                kind="endpoint",
-                target=place,
-                timeout_s=timeout_s,
-                card=card_evidence(card),
-                registration={"uri": published.uri, "shares": table.to_json()},
-                example=dict(example or {}),
-            )
+        draft = endpoint_draft(
+            endpoint,
+            to_units(price, self._decimals),
+            Words(name, description, card_evidence(card)),
+            promises or Promises(),
+            example=example or {},
+            timeout_s=timeout_s,
         )
+        return self._sell(draft, card, shares, version_of=version_of, version=version)
+
+    def publish_standing(
+        self,
+        standing: Standing,
+        price: str,
+        *,
+        shares: Mapping[str, Fraction] | None = None,
+        card: Card | None = None,
+        timeout_s: float = 30.0,
+        unit: str = "",
+        most_units: int = 1,
+        promises: Promises | None = None,
+    ) -> Listing:
+        """Make a tool of an MCP server, or a model behind an OpenAI-compatible endpoint, a Work that is sold.
+
+        Parameters
+        ----------
+        standing : Standing
+            As `tools_at` or `model_at` found it; where it stands, buyers never see.
+        unit, most_units : str, int
+            What is counted where a call has no one price, as in `registry.Service`.
+
+        Others as in `publish`.
+
+        Raises
+        ------
+        BadInput
+            The price or shares are wrong; nothing was registered.
+        """
+        given = promises or Promises()
+        if unit:
+            given = replace(given, unit=unit, most_units=most_units)
+        draft = registry.Service(
+            work_id=0,
+            till="",
+            name=standing.name,
+            description=standing.description,
+            price=to_units(price, self._decimals),
+            kind="endpoint",
+            target=str(standing.address),
+            timeout_s=timeout_s,
+            card=card_evidence(card),
+            example=dict(standing.example),
+            schema=standing.signature.to_dict(),
+            **given.fields(),
+        )
+        return self._sell(draft, card, shares)
 
     def publish_model(
         self,
         model_file: Path,
         price: str,
         *,
-        name: str,
+        name: str = "",
         description: str = "",
         shares: Mapping[str, Fraction] | None = None,
         card: Card | None = None,
+        workers: int = 1,
+        timeout_s: float = 30.0,
+        promises: Promises | None = None,
+        version_of: int | None = None,
+        version: str = "",
+        sandbox: Sandbox | None = None,
     ) -> Listing:
-        """Make a model file (see `models`) a Work that is sold by the call; others as in `publish`.
+        """Make a model file a Work that is sold by the call, with its fingerprints; others as in `publish`.
 
-        Raises BadInput when the file is no such model, or the price or shares are wrong.
+        Parameters
+        ----------
+        model_file : Path
+            ``.npz`` (see `models`), ``.onnx``, or scikit-learn's ``.joblib`` and ``.pkl``, torch's ``.pt2``,
+            which are opened in the sandbox only (see `models.files`).
+        sandbox : Sandbox, optional
+            Where pickles are opened; bubblewrap by default.
+
+        Raises
+        ------
+        BadInput
+            The file is no such model, or the price or shares are wrong; nothing was registered.
+        SetupError
+            This machine lacks what the file needs.
         """
-        to_units(price, self._decimals)
-        table = share_table(shares or {})
-        models.load(model_file)
-        summary = description or f"The model {name}."
-        published = self._register(name, summary, card, table)
-        return self.offer_model(
-            published.work_id, model_file, price, name=name, description=summary, card=card
+        draft = model_draft(
+            model_file,
+            to_units(price, self._decimals),
+            Words(name, description, card_evidence(card)),
+            promises or Promises(),
+            data_dir=self.data_dir,
+            sandbox=sandbox,
+            workers=workers,
+            timeout_s=timeout_s,
         )
+        return self._sell(draft, card, shares, version_of=version_of, version=version)
 
     def offer_model(
         self,
@@ -247,27 +332,26 @@ class Services:
         card: Card | None = None,
         example: Mapping[str, float] | None = None,
     ) -> Listing:
-        """Sell a Work that exists already, by a model file (see `models`); ``example`` are inputs for buyers
-        to start from.
+        """Sell a Work that exists already, by a model file (see `models.files`); ``example`` are inputs for
+        buyers to start from.
 
         Raises BadInput when the file is no such model, NotFound when there is no such Work.
         """
-        units = to_units(price, self._decimals)
-        model = models.load(model_file)
-        self._works.owner_of(work_id)
-        return self._list(
-            registry.Service(
-                work_id=work_id,
-                name=name,
-                description=description,
-                till=self._works.till_of(work_id),
-                price=units,
-                kind="model",
-                target=str(model_file.resolve()),
-                card=card_evidence(card),
-                example={"features": dict(example or dict.fromkeys(model.features, 0))},
-            )
+        draft = model_draft(
+            model_file,
+            to_units(price, self._decimals),
+            Words(name, description, card_evidence(card)),
+            Promises(),
+            data_dir=self.data_dir,
         )
+        self._works.owner_of(work_id)
+        if example:
+            draft = replace(draft, example={"features": dict(example)})
+        return self._list(replace(draft, work_id=work_id, till=self._works.till_of(work_id)))
+
+    def global_id(self, work_id: int) -> str:
+        """A Work's id that other networks can read: ``eip155:<chain>:<register>/<id>``."""
+        return f"{self._publication.domain}/{work_id}"
 
     def withdraw(self, work_id: int) -> None:
         """Stop selling a Work here. What it earned stays collectable."""
@@ -280,6 +364,23 @@ class Services:
     def sells(self, work_id: int) -> bool:
         """Whether a Work is sold here."""
         return work_id in self._registry.all()
+
+    def find(
+        self,
+        market: Market,
+        words: str = "",
+        filters: Filters | None = None,
+        *,
+        readers: Sequence[str] = (),
+        trusted: Sequence[str] = (),
+        limit: int = 24,
+    ) -> Found:
+        """Find anybody's services, ranked for this owner (see `Market.find`).
+
+        ``readers`` are the owner's other accounts, ``trusted`` accounts it believes here and now.
+        """
+        trust = market.trust([self._key.address, *readers], trusted)
+        return market.find(words, filters, trust=trust, sold_here=self._registry.all().keys(), limit=limit)
 
     def settle(self) -> dict[str, Any]:
         """Bring all vouchers on chain and the money into the tills; what was claimed and settled.
@@ -311,10 +412,10 @@ class Services:
             return None
         return str(orjson.loads(file.read_bytes())["url"])
 
-    def serve(self, options: serve.GatewayOptions, say: Callable[[dict[str, Any]], None]) -> None:
+    def serve(self, options: serve.GatewayOptions, say: Say) -> None:
         """Run the gateway until SIGINT or SIGTERM; it settles before it ends."""
         store = self._works.store if isinstance(self._works.store, LocalBlocks) else None
-        with asyncio.Runner(loop_factory=serve.loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve.run(self.chain, self._gateway_key, self.data_dir, options, say, store=store))
 
     async def _settle_here(self) -> dict[str, Any]:
@@ -326,17 +427,30 @@ class Services:
             cashier.close()
         return report.to_dict()
 
-    def _register(self, name: str, summary: str, card: Card | None, table: ShareTable) -> Published:
-        return self._works.publish(
-            Registration(
-                name=name,
-                description=summary,
-                card=card or _plain_card(summary, self._key.address),
-                services=(Service("x402", f"{self.url}/services"),),
-                x402_support=True,
-            ),
-            shares=table,
-        )
+    def _sell(
+        self,
+        draft: registry.Service,
+        card: Card | None,
+        shares: Mapping[str, Fraction] | None,
+        *,
+        version_of: int | None = None,
+        version: str = "",
+    ) -> Listing:
+        """List a draft: as a new Work, or as a version of one (see `publish`)."""
+        table = share_table(shares or {})
+        if version_of is None:
+            prints, probes = fingerprints_of(draft)
+            service = self._publication.register(draft, card, table, fingerprints=prints)
+            keep_probes(self.data_dir, service.work_id, probes)
+            return self._list(service)
+        before = self._registry.get(version_of)
+        if not shares:
+            return self._listing(self.versions.stage(version_of, draft, version))
+        newer = replace(draft, version=version or next_version(before.version))
+        service = self._publication.register(newer, card, table, parents=(Parent(version_of, 0),))
+        listing = self._list(service)
+        self.versions.supersede(version_of, service.work_id)
+        return listing
 
     def _list(self, service: registry.Service) -> Listing:
         self._registry.add(service)
@@ -356,23 +470,8 @@ class Services:
             url=url,
             shares=dict(service.registration.get("shares", {})),
             command=f"koinon call {url} {shlex.quote(orjson.dumps(service.example).decode())}",
+            unit=service.unit or "call",
         )
-
-
-def card_evidence(card: Card | None) -> dict[str, Any]:
-    """What each answer says about quality: the held-out metric beside its baseline, or that there is none."""
-    if card is None or card.metric is None:
-        return {"metric": None, "unmeasured": card.unmeasured if card else "Its publisher stated no metric."}
-    metric = card.metric
-    return {
-        "metric": metric.name,
-        "value": metric.value,
-        "interval": list(metric.interval),
-        "baseline": metric.baseline,
-        "baseline_name": metric.baseline_name,
-        "held_out": metric.held_out,
-        "samples": metric.samples,
-    }
 
 
 def _await_answer(url: str) -> None:
@@ -386,42 +485,3 @@ def _await_answer(url: str) -> None:
         return
     finally:
         http.close()
-
-
-async def _signature(target: str) -> Signature:
-    """Load the function as the gateway will: in a process of its own."""
-    workers = Workers(target)
-    try:
-        return await workers.start()
-    finally:
-        await workers.close()
-
-
-def share_table(shares: Mapping[str, Fraction]) -> ShareTable:
-    """Who shares in a service's income, the rest its owner's; BadInput where it is more than the whole."""
-    if not shares:
-        return ShareTable.of_owner()
-    if sum(shares.values()) > 1:
-        raise BadInput(
-            f"The shares add up to {float(sum(shares.values())):.4%}.",
-            hint="Keep them at 100 % or less; the rest is yours.",
-            code="service.share",
-        )
-    return ShareTable.from_fractions(dict(shares), rest=OWNER)
-
-
-def _plain_card(summary: str, owner: str) -> Card:
-    return Card(
-        kind="service",
-        summary=summary,
-        data="None: a function, not a model trained on data.",
-        limits=("Its publisher stated none beyond the input schema.",),
-        contest=f"Write to the owner of this Work, {owner}.",
-        unmeasured="Its publisher stated no metric.",
-    )
-
-
-def with_url(listing: Listing, gateway_url: str) -> Listing:
-    """The listing as reached through another address."""
-    url = f"{gateway_url}/services/{listing.work_id}"
-    return replace(listing, url=url, command=listing.command.replace(listing.url, url))

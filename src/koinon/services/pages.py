@@ -13,12 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.errors import KoinonError
+from koinon.services.buying.description import describe
+from koinon.services.buying.form import form_of
+from koinon.services.buying.pages import CALL
+from koinon.services.buying.purchase import new_number
+from koinon.services.buying.reach import asking, place_of
 from koinon.services.counter import open_shelf
-from koinon.services.description import describe
-from koinon.services.purchase import new_number
-from koinon.services.reach import asking, place_of
-from koinon.services.selling import PUBLISH, keep_source, must_operate
-from koinon.services.shopping import CALL
+from koinon.services.mandates import pages as mandate_pages
+from koinon.services.market import actions as market_actions
+from koinon.services.market import earning_pages
+from koinon.services.market import pages as market_pages
+from koinon.services.selling.pages import PUBLISH, keep_source, must_operate
+from koinon.services.verification import pages as answer_pages
 from koinon.web import NavEntry, Router, node, render, review, visitor
 from koinon.web import marked as _
 
@@ -27,9 +33,17 @@ router: Final = Router(
     nav=[
         NavEntry("publish", "/publish/service", _("A service"), order=30),
         NavEntry("publish", "/services", _("Sold by this node"), order=40),
+        *market_pages.NAV,
+        *answer_pages.NAV,
+        *mandate_pages.NAV,
     ],
-    actions=[CALL, PUBLISH],
+    beside=market_pages.beside,
+    actions=[CALL, PUBLISH, mandate_pages.STOP, *market_actions.ACTIONS],
 )
+router.include_router(market_pages.router)
+router.include_router(answer_pages.router)
+router.include_router(earning_pages.router)
+router.include_router(mandate_pages.router)
 
 
 @router.page("/services")
@@ -86,6 +100,7 @@ def call_form(request: Request, work_id: int) -> Response:
         "services/call.html",
         work_id=work_id,
         service=found,
+        form=form_of(found.schema, found.example),
         number=new_number(),
         json=orjson.dumps(found.example, option=orjson.OPT_INDENT_2).decode(),
         command=f"koinon call {shlex.quote(place.url)} {shlex.quote(example)}",

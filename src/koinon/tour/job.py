@@ -18,10 +18,10 @@ from koinon.learning.datasets import load_credit
 from koinon.learning.outcome import Outcome
 from koinon.learning.recipe import credit_recipe
 from koinon.learning.splits import Split, split_credit
-from koinon.learning.tables import Table
 from koinon.node import Node
 from koinon.services.api import Services
 from koinon.services.counter import open_counter
+from koinon.tables import Table
 from koinon.terminal import Terminal
 from koinon.tour.ledger import Figure, Ledger, Money, Row
 from koinon.tour.parties import Party, Process
@@ -154,7 +154,7 @@ class Job:
         config = gateway.home / "gateway.json"
         config.write_bytes(orjson.dumps({**gateway.account(), "data_dir": str(gateway_home)}))
         started = time.monotonic()
-        with gateway.start("koinon.services.gateway", str(config), rpc_url=self._rpc_url) as serving:
+        with gateway.start("koinon.services.gateway.app", str(config), rpc_url=self._rpc_url) as serving:
             url = f"{serving.wait_for('ready')['url']}/services/{published.work_id}"
             self.stages["serve"] = time.monotonic() - started
             with self._stage("calls"):
@@ -184,7 +184,7 @@ class Job:
         done = 0
         with (
             self._terminal.progress(f"A buyer pays for {self._calls:,} calls", self._calls) as advance,
-            buyer.start("koinon.services.buyer", str(config), rpc_url=self._rpc_url) as buying,
+            buyer.start("koinon.services.buying.buyer", str(config), rpc_url=self._rpc_url) as buying,
         ):
             for event in buying.events(needs=serving):
                 if event.get("event") == "progress":

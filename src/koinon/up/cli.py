@@ -48,7 +48,7 @@ STOP_S: Final = 60.0
 def up(
     session: Session, *, detach: bool, join_file: Path | None, signer: str | None, tell: int | None
 ) -> None:
-    """Run this machine's node: chain, index, gateway and the console's pages."""
+    """Run this machine's node: chain, index, gateway, its datasets' node, its agents and the pages."""
     settings = session.settings
     if join_file is not None:
         join(settings, join_file, signer=None if signer is None else checksum(signer))
@@ -122,6 +122,8 @@ def examine(settings: Settings) -> dict[str, Any]:
         "indexed": index,
         "lag": None if block is None or index is None else max(0, block - index),
         "gateway_alive": there.gateway_pid > 0 and Path(f"/proc/{there.gateway_pid}").exists(),
+        "data_alive": there.data_pid > 0 and Path(f"/proc/{there.data_pid}").exists(),
+        "agents_alive": there.agents_pid > 0 and Path(f"/proc/{there.agents_pid}").exists(),
     }
 
 
@@ -276,6 +278,8 @@ def _show_status(terminal: Terminal, found: dict[str, Any]) -> None:
     rows: list[tuple[str, object]] = [
         ("Pages", found["console"]),
         ("Gateway", f"{found['gateway']} ({'runs' if found['gateway_alive'] else 'is starting again'})"),
+        ("Datasets", f"{found['data']} ({'served' if found['data_alive'] else 'none is served now'})"),
+        ("Agents", f"{found['agents']} ({'run' if found['agents_alive'] else 'none runs now'})"),
         ("Chain", found["rpc_url"]),
         ("Block", unknown if found["block"] is None else found["block"]),
         ("Index", unknown if found["indexed"] is None else f"{found['indexed']} ({found['lag']} behind)"),
@@ -284,5 +288,5 @@ def _show_status(terminal: Terminal, found: dict[str, Any]) -> None:
         ("Data", found["home"]),
     ]
     if not found["gateway"]:
-        rows[1] = ("Gateway", "none: the operator has no ETH on this network")
+        rows[1:4] = [("Gateway", "none: the operator has no ETH on this network")]
     terminal.table("What runs here?", ("", ""), rows)

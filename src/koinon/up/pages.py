@@ -13,11 +13,17 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from koinon import serving
 from koinon.errors import SetupError
 from koinon.settings import Settings
 
 _TRIES: Final = 50
-_DEFAULT_PORTS: Final = {"console_port": Settings.console_port, "port": Settings.port}
+_DEFAULT_PORTS: Final = {
+    "console_port": Settings.console_port,
+    "port": Settings.port,
+    "data_port": Settings.data_port,
+    "agents_port": Settings.agents_port,
+}
 
 
 def listen(host: str, port: int, *, setting: str, last: str = "") -> socket.socket:
@@ -33,27 +39,15 @@ def listen(host: str, port: int, *, setting: str, last: str = "") -> socket.sock
         candidates += range(port, port + _TRIES)
     fault: OSError | None = None
     for candidate in candidates:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host, candidate))
-            listener.listen(1024)
+            return serving.listen(host, candidate)
         except OSError as error:
-            listener.close()
             fault = error
-        else:
-            return listener
     raise SetupError(
         f"Nothing can listen on {host}:{port} ({fault.strerror if fault else 'taken'}).",
         hint=f"Set KOINON_{setting.upper()} to another port, or to 0 for any free one.",
         code="setup.port",
     )
-
-
-def free_port(host: str, port: int, *, setting: str, last: str = "") -> int:
-    """A port that another process will listen on; errors as in `listen`."""
-    with listen(host, port, setting=setting, last=last) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Pages:

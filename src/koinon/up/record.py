@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 
@@ -24,8 +25,9 @@ RECORD: Final = "up.json"
 
 @dataclass(frozen=True)
 class Running:
-    """One running `koinon up`. Addresses are URLs; ``started`` Unix seconds; ``gateway_pid`` 0 while it
-    starts."""
+    """One running `koinon up`. Addresses are URLs; ``started`` Unix seconds; process ids are 0 while nothing
+    runs there: ``data`` is where datasets are computed on and ``agents`` where agents are reached, from when
+    there is one."""
 
     pid: int
     console: str
@@ -34,6 +36,10 @@ class Running:
     gateway: str
     gateway_pid: int
     started: int
+    data: str = ""
+    data_pid: int = 0
+    agents: str = ""
+    agents_pid: int = 0
 
     def save(self, home: Path) -> None:
         """Say where to find it; only the owner may read it."""
@@ -76,6 +82,21 @@ def holder(home: Path) -> int | None:
     except OSError:
         return None
     return None
+
+
+class Kept:
+    """The record of this process, as threads change it; saved at every change."""
+
+    def __init__(self, home: Path, record: Running) -> None:
+        self.record = record
+        self._home, self._lock = home, threading.Lock()
+
+    def change(self, **fields: Any) -> Running:
+        """The record with other fields."""
+        with self._lock:
+            self.record = replace(self.record, **fields)
+            self.record.save(self._home)
+            return self.record
 
 
 def running(home: Path) -> Running | None:

@@ -61,11 +61,27 @@ class Review:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened: one sentence, where to look (a path without language), and facts for those who want."""
+    """What happened.
+
+    Parameters
+    ----------
+    sentence : str
+        In one sentence.
+    path : str
+        Where to look (without language).
+    facts : mapping of str to str
+        For those who want them.
+    title : str
+        The page's title from then on; the review's question when empty.
+    link : str
+        What the link to ``path`` says; "See it" when empty.
+    """
 
     sentence: str
     path: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,30 @@ class Works(Catalogue):
             self.write_root(work_id, table)
         return Published(work_id, self.till_of(work_id), uri, table)
 
+    def update(self, work_id: int, registration: Registration) -> str:
+        """Let a Work point to a new registration file; the file's URI. Id, till and shares stay.
+
+        Parameters
+        ----------
+        registration : Registration
+            Its ``shares`` are filled in with those that hold: new ones need a new Work.
+
+        Raises
+        ------
+        NotFound
+            No such Work, or its shares are not known here.
+        TransactionFailed
+            The register refused: the key is not the owner's or an operator's.
+        """
+        file = replace(registration, shares=self.shares_of(work_id))
+        uri = URI_SCHEME + self.store.put(file.sign(self._key, self._file_domain).to_bytes())
+        self._sender.send(self.contract.transaction("setAgentURI", work_id, uri))
+        return uri
+
+    def set_metadata(self, work_id: int, key: str, value: bytes) -> None:
+        """Set on-chain metadata of a Work, at most 4,096 bytes under a key of at most 64."""
+        self._sender.send(self.contract.transaction("setMetadata", work_id, key, value))
+
     def write_root(self, work_id: int, table: ShareTable) -> None:
         """Fix for ever who shares in a Work's income; deploys its till where that is still to be done.
 

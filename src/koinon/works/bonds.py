@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -140,6 +141,15 @@ def check_payout(root: bytes, payout: Payout, proof: Sequence[bytes]) -> None:
         raise IntegrityError("The payout is not in the tree with this root.", code="payouts.proof")
 
 
+class Outcome(IntEnum):
+    """How a challenge ended."""
+
+    OPEN = 0
+    DISMISSED = 1
+    UPHELD = 2
+    LAPSED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Bond:
     """A bond as the chain has it. Amounts in the token's smallest unit, times in Unix seconds or seconds.
@@ -244,6 +254,10 @@ class Bonds:
             calls.insert(0, approval)
         receipt = self.chain.sender(challenger).send_all(calls)[-1]
         return int(self.contract.logs(receipt, "Challenged")[0]["challenge_id"])
+
+    def outcome(self, challenge_id: int) -> Outcome:
+        """How a challenge ended, if it did."""
+        return Outcome(self.contract.call("outcome", challenge_id))
 
     def uphold(
         self, judge: Account, challenge_id: int, bounty: int, parts: Sequence[tuple[str, int]] = ()

@@ -17,6 +17,7 @@ from koinon.terminal import Session, Terminal, json_option
 from koinon.works.agents import Agents
 from koinon.works.api import Collection, ParentMode, Published, Works
 from koinon.works.arguments import read_parents, read_registration, read_share, read_shares
+from koinon.works.erc8004 import export
 from koinon.works.ground import Ground
 from koinon.works.registration import Registration
 from koinon.works.shares import OWNER, WHOLE
@@ -84,6 +85,17 @@ def show(session: Session, work_id: int) -> None:
         found = describe(works, work_id)
         units = {ETH: ("ETH", 18), **_coin_unit(works)}
     session.terminal.result(found, lambda terminal: _show(terminal, found, units))
+
+
+@group.command("export-8004")
+@click.argument("work_id", type=int)
+@json_option
+@click.pass_obj
+def export_8004(session: Session, work_id: int) -> None:
+    """Print Work WORK_ID's ERC-8004 registration file, as any explorer reads it."""
+    with session.node() as node:
+        document = export(_works(node), work_id)
+    session.terminal.result(document, lambda terminal: terminal.stdout.print_json(data=document))
 
 
 @group.command()

@@ -23,6 +23,9 @@ from koinon.works.words import index_words, words_of
 RETRY_AFTER_S: Final = 300
 """How long a file that was missing or forged is left alone before it is looked for again."""
 
+PATIENCE_S: Final = 1.0
+"""How long a page waits for files of new Works, in seconds; what is left is read for the next one."""
+
 _STEP: Final = 200
 _RARE: Final = 2_000
 """So few entries of a word are gathered first; commoner words are looked for Work by Work from the newest."""
@@ -44,11 +47,13 @@ _TABLES: Final = (
     "CREATE INDEX IF NOT EXISTS channel_receiver ON channels_channel_created (config_receiver)",
     "CREATE INDEX IF NOT EXISTS channel_payer ON channels_channel_created (config_payer)",
 )
-_CURRENT: Final = (
+CURRENT: Final = (
     "COALESCE((SELECT u.new_uri FROM works_uri_updated u WHERE u.agent_id = f.work_id"
     " ORDER BY u.block_number DESC, u.log_index DESC LIMIT 1),"
     " (SELECT r.agent_uri FROM works_registered r WHERE r.agent_id = f.work_id)) = f.uri"
 )
+"""SQL: whether the file ``f`` is the one its Work points to now."""
+
 _HAS: Final = (
     "EXISTS (SELECT 1 FROM work_word w WHERE w.work_id = f.work_id AND w.uri = f.uri"
     " AND w.word >= ? AND w.word < ?)"
@@ -129,12 +134,18 @@ class Directory:
         with self._lock:
             new, more, reached = self._new_pairs(most)
             retry = self.index.rows(
-                "SELECT work_id, uri FROM work_file WHERE state <> 'read' AND looked_at < ?"
-                " ORDER BY looked_at LIMIT ?",
+                "SELECT work_id, uri FROM work_file WHERE state IN ('missing', 'forged') AND looked_at < ?"
+                " ORDER BY looked_at, work_id DESC LIMIT ?",
                 (int(self._clock()) - RETRY_AFTER_S, max(0, most - len(new)) or 1),
             )
             self._keep([*new, *((int(row["work_id"]), str(row["uri"])) for row in retry)], reached)
             return more
+
+    def catch_up(self, within_s: float = PATIENCE_S) -> None:
+        """Refresh until no Work is new, or until so many seconds have passed."""
+        deadline = time.monotonic() + within_s
+        while self.refresh() and time.monotonic() < deadline:
+            pass
 
     def newest(
         self,
@@ -158,7 +169,7 @@ class Directory:
         before : int, optional
             `Listing.before` of the part before this one.
         """
-        conditions: list[str] = [_CURRENT]
+        conditions: list[str] = [CURRENT]
         parameters: list[Any] = []
         if kind is not None:
             conditions.append("f.kind = ?")
@@ -246,7 +257,7 @@ class Directory:
             return {}
         marks = ", ".join("?" * len(work_ids))
         found = self.index.rows(
-            f"SELECT {_COLUMNS} FROM work_file f WHERE f.work_id IN ({marks}) AND {_CURRENT}",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM work_file f WHERE f.work_id IN ({marks}) AND {CURRENT}",  # noqa: S608
             tuple(work_ids),
         )
         return {int(row["work_id"]): _entry(row) for row in found}

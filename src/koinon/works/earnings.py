@@ -18,7 +18,7 @@ from typing import Literal
 
 from koinon.works.till import due
 
-Rail = Literal["channel", "exact", "grant", "share", "transfer"]
+Rail = Literal["channel", "exact", "grant", "job", "share", "transfer"]
 
 
 @dataclass(frozen=True)

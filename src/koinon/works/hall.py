@@ -50,6 +50,7 @@ class Hall:
             self.family,
             token=self.chain.coin.address,
             channels=self.chain.network.address("Channels"),
+            jobs=self.chain.network.contracts.get("Jobs", ""),
             notebook=self.index,
         )
 

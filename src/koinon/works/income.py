@@ -54,6 +54,13 @@ ORDER BY c.block_number, c.log_index
 _GRANTED: Final = (
     "SELECT transaction_hash, payer FROM terms_granted WHERE work_id = ? AND token = ? AND block_number > ?"
 )
+_COMMISSIONED: Final = """
+SELECT p.block_number, p.log_index, f.client
+FROM jobs_payment_released p JOIN jobs_job_funded f ON f.job_id = p.job_id
+WHERE p.provider = ? AND p.block_number > ?
+"""
+_AFTER_TRANSFER: Final = 2
+"""How many events after the transfer the escrow of jobs says whom it paid for which job."""
 
 
 class IncomeBook:
@@ -68,14 +75,24 @@ class IncomeBook:
     family : Family
     token, channels : str
         Addresses of the coin and of the Channels contract.
+    jobs : str
+        Address of the escrow of commissioned work (ERC-8183); empty where the network has none.
     notebook : Notebook, optional
         Where what is final of busy tills is kept, so that it need not be read again after a start.
     """
 
     def __init__(
-        self, index: Index, family: Family, *, token: str, channels: str, notebook: Notebook | None = None
+        self,
+        index: Index,
+        family: Family,
+        *,
+        token: str,
+        channels: str,
+        jobs: str = "",
+        notebook: Notebook | None = None,
     ) -> None:
         self.index, self.family, self.token, self.channels = index, family, token, channels
+        self.jobs = jobs
         self._notes = None if notebook is None else IncomeNotes(index, notebook, token)
         self._books: dict[int, _Book] = {}
         self._lock = Lock()
@@ -116,6 +133,10 @@ class IncomeBook:
             (row["transaction_hash"], row["payer"])
             for row in self.index.rows(_GRANTED, (work_id, self.token, after))
         }
+        commissioned = {
+            (int(row["block_number"]), int(row["log_index"]) - _AFTER_TRANSFER): str(row["client"])
+            for row in (self.index.rows(_COMMISSIONED, (till, after)) if self.jobs else ())
+        }
         final = self.index.rows("SELECT number, hash FROM block WHERE finalized ORDER BY number DESC LIMIT 1")
         boundary = max(after, int(final[0]["number"]) if final else -1)
 
@@ -127,7 +148,8 @@ class IncomeBook:
                 if kind == "claim":
                     entries.claim(row)
                 else:
-                    entries.arrive(row, granted, self.channels)
+                    client = commissioned.get((int(row["block_number"]), int(row["log_index"])))
+                    entries.arrive(row, granted, self.channels, client if row["payer"] == self.jobs else None)
             for row in left:
                 if wanted(row):
                     entries.leave(row)

@@ -46,11 +46,16 @@ class Entries:
         other.pending, other.sums = self.pending.copy(), self.sums
         return other
 
-    def arrive(self, row: dict[str, Any], granted: set[tuple[str, str]], channels: str) -> None:
+    def arrive(
+        self, row: dict[str, Any], granted: set[tuple[str, str]], channels: str, client: str | None = None
+    ) -> None:
+        """A transfer into the till; ``client`` whose job it pays, where an escrow of jobs sent it."""
         self.last = max(self.last, int(row["block_number"]))
         amount, at, payer = int(row["value"]), int(row["timestamp"] or 0), row["payer"]
         if row["settled"] is not None and payer == channels:
             self._settle(at, amount, channels)
+        elif client is not None:
+            self._pay(at, client, "job", amount)
         elif row["passed_up"] is not None:
             self._pay(at, payer, "share", amount)
         elif (row["transaction_hash"], payer) in granted:

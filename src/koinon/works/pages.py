@@ -87,7 +87,7 @@ def explore_kind(request: Request, kind: str) -> Response:
 @router.page("/works/{work_id}")
 def work(request: Request, work_id: int) -> Response:
     """One Work, its money at a moment or now."""
-    hall(request).directory.refresh()  # its relatives are named as soon as they are published
+    hall(request).directory.catch_up()  # its relatives are named as soon as they are published
     found = portrait(hall(request), work_id, _moment(request))
     income, unit = found.way.income, _coin(request)
     head = hall(request).index.head()
@@ -158,7 +158,7 @@ async def publish_work(request: Request) -> Response:
 
 def _listed(request: Request, kind: str | None) -> Response:
     directory = hall(request).directory
-    directory.refresh()
+    directory.catch_up()
     query = request.query_params.get("q", "").strip()[:200]
     before = request.query_params.get("before", "")
     listing = directory.newest(

@@ -123,7 +123,8 @@ class Registration:
     """Everything a registration file says.
 
     ``registrations`` are (agent id, registry as ``eip155:<chain>:<address>``) where the Work is known
-    already; ``shares`` the table behind the till's root (None: all to the owner).
+    already; ``shares`` the table behind the till's root (None: all to the owner); ``about`` what the Work's
+    own domain says of it, by topic: an object each, which its domain reads and checks.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Registration:
     active: bool = True
     supported_trust: tuple[str, ...] = ("reputation",)
     registrations: tuple[tuple[int, str], ...] = field(default=())
+    about: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _texts(self, "name", "description")
@@ -148,6 +150,8 @@ class Registration:
             own["contents"] = [_plain(content) for content in self.contents]
         if self.shares is not None:
             own["shares"] = self.shares.to_json()
+        if self.about:
+            own["about"] = {topic: dict(said) for topic, said in self.about.items()}
         return {
             "type": TYPE,
             "name": self.name,
@@ -251,6 +255,7 @@ class SignedRegistration:
             active=reader.flag("active", True),
             supported_trust=reader.texts("supportedTrust"),
             registrations=reader.each("registrations", _read_agent),
+            about=_read_about(own),
         )
         signature = own.text("signature")
         try:
@@ -318,6 +323,11 @@ def _read_content(reader: JsonFields) -> Content:
 
 def _read_agent(reader: JsonFields) -> tuple[int, str]:
     return reader.integer("agentId"), reader.text("agentRegistry")
+
+
+def _read_about(own: JsonFields) -> dict[str, Mapping[str, Any]]:
+    about = own.child("about") if "about" in own.fields else JsonFields({}, "")
+    return {topic: about.child(topic).fields for topic in about.fields}
 
 
 def _plain(part: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from koinon.chain.account import Account
 from koinon.chain.address import ZERO_ADDRESS, checksum
@@ -21,6 +21,8 @@ FOR_EVER: Final = 2**64 - 1
 _BUY: Final = "buy(uint256,uint8,address,address,uint256,uint64,bytes32)"
 _BUY_WITH_CONSENT: Final = "buy(uint256,uint8,address,address,uint256,uint64,bytes32,bytes32,uint256,bytes)"
 _BUY_GAS: Final = 600_000
+LONGEST_SIGNATURE: Final = 1_024
+"""Of a contract that owns a Work (ERC-1271); a key's has 65 bytes."""
 _CONSENT: Final = TypedStruct(
     "Consent(uint256 workId,uint8 use,address grantee,address token,uint256 price,uint64 period,"
     "bytes32 termsDigest,bytes32 salt,uint256 deadline)"
@@ -94,6 +96,25 @@ class SignedConsent:
     salt: bytes
     deadline: int
     signature: bytes
+
+    def to_text(self) -> str:
+        """As it is handed to the grantee: hexadecimal; 32 bytes of salt, 8 of the deadline, the signature."""
+        return "0x" + (self.salt + self.deadline.to_bytes(8, "big") + self.signature).hex()
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read it, white space around it or not; BadInput when it is none."""
+        try:
+            told = bytes.fromhex(text.strip().removeprefix("0x"))
+        except ValueError:
+            told = b""
+        if not 40 < len(told) <= 40 + LONGEST_SIGNATURE:
+            raise BadInput(
+                "This is not an owner's signed consent.",
+                hint="It is one line of hexadecimal, as koinon data consent prints it.",
+                code="terms.no_consent",
+            )
+        return cls(told[:32], int.from_bytes(told[32:40], "big"), told[40:])
 
 
 def text_digest(text: str) -> bytes:

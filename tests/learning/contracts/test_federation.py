@@ -140,10 +140,13 @@ def test_only_the_opener_writes(ready):
             call()
 
 
-def test_owners_join_before_the_first_round_only(ready):
+def test_owners_join_until_the_run_is_finished(ready):
     record, run_id = ready
-    with boa.reverts("rounds have begun"):
-        record.join(run_id, "late")
+    record.join(run_id, "late")
+    record.record(run_id, 2, 0b100)
+    record.finish(run_id, {"bank": 400_000_000, "shop": 300_000_000, "late": 100_000_000})
+    with boa.reverts("run is finished"):
+        record.join(run_id, "later")
 
 
 def test_nobody_joins_twice_or_unasked(record):

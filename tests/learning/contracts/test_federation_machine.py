@@ -46,7 +46,7 @@ class Federations(RuleBasedStateMachine):
     def the_opener_takes_owners_in(self, index, roles):
         run = self.runs[index]
         fresh = len(set(roles)) == len(roles) and not set(roles) & set(self.members[run])
-        if self.attempt(fresh and not self.rounds[run], lambda: self.record.join(run, *roles)):
+        if self.attempt(fresh and run not in self.works, lambda: self.record.join(run, *roles)):
             self.members[run] += roles
 
     @rule(index=RUNS, number=st.integers(0, 4), participants=st.integers(0, 9))

@@ -185,9 +185,9 @@ def test_tokens_that_take_fees_or_refuse_are_refused(bonds, token):
 
 
 def test_what_nobody_posted_is_not_there(bonds, token):
-    for read in (bonds.bond_of, bonds.challenge_of):
+    for read, what in ((bonds.bond_of, "bond"), (bonds.challenge_of, "challenge")):
         for unknown in (0, 1):
-            with boa.reverts():
+            with boa.reverts(f"no such {what}"):
                 read(unknown)
     with boa.reverts("bond does not stand"):
         challenge(bonds, 7)
@@ -337,6 +337,19 @@ def test_a_token_that_calls_back_cannot_collect_twice(bonds, token):
     bonds.collect(token, VICTIM)
     assert token.balanceOf(VICTIM) == 400
     assert token.balanceOf(bonds) == 600
+
+
+def test_how_a_challenge_ended_can_be_read_by_other_contracts(bonds, token):
+    bond = post(bonds, token)
+    dismissed, upheld, lapsed = (challenge(bonds, bond) for _ in range(3))
+    assert bonds.outcome(dismissed) == 0
+    bonds.dismiss(dismissed, sender=JUDGE)
+    bonds.uphold(upheld, 0, [], sender=JUDGE)
+    boa.env.time_travel(seconds=2 * HOUR + 1)
+    bonds.lapse(lapsed)
+    assert bonds.outcome(dismissed) == bonds.DISMISSED()
+    assert bonds.outcome(upheld) == bonds.UPHELD()
+    assert bonds.outcome(lapsed) == bonds.LAPSED()
 
 
 # --- commitments -----------------------------------------------------------------------------------------

@@ -418,6 +418,16 @@ def test_calldata_that_is_not_a_list_of_claims_is_refused(bank):
     bank.channels.raw(good, sender=bank.gateway)
 
 
+def test_the_last_signature_needs_no_padding(bank):
+    config = bank.config()
+    channel_id = bank.deposit(config, 1000)
+    good = bank.channels.data("claim", rows(bank.claim_of(config, 10)))
+    with pytest.raises(Reverted):
+        bank.channels.raw(good[:-32], sender=bank.gateway)
+    bank.channels.raw(good[:-31], sender=bank.gateway)
+    assert bank.channels("channels", channel_id) == (1000, 10)
+
+
 def test_unknown_functions_ether_and_empty_calls_are_refused(bank):
     boa.env.set_balance(bank.stranger, 10**18)
     good = bank.channels.data("settle", bank.till, bank.coin.address)

@@ -212,7 +212,7 @@ def find(request: Request) -> Response:
     if len(found) == 1:
         return RedirectResponse(found[0].href, status_code=303)
     directory = hall(request).directory
-    directory.refresh()
+    directory.catch_up()
     works = directory.newest(search=text.strip()[:200]).entries if text.strip() else ()
     return render(
         request, "explorer/search.html", query=text[:200], found=found, works=works, section="explore"

@@ -148,13 +148,13 @@ def open(
 @external
 def join(run_id: uint256, joinings: DynArray[Joining, 16]):
     """
-    @notice Take in owners who agreed, before the first round. Only the opener; members are numbered in this order.
+    @notice Take in owners who agreed, until the run is finished. Only the opener; members are numbered in this order.
     @param run_id The run.
     @param joinings Each dataset Work with its owner's consent; where the opener is the Work's owner or operator, the
            consent may be empty.
     """
     self._check_opener(run_id)
-    assert self.runs[run_id].round == 0, "rounds have begun"
+    assert self.runs[run_id].work_id == 0, "run is finished"
     promised: uint256 = 0
     for member: Member in self.members[run_id]:
         promised += convert(max(member.minimum_share, 1), uint256)

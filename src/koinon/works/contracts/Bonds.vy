@@ -140,11 +140,16 @@ struct Topic:
 
 MAX_PARTS: constant(uint256) = 16
 LIMIT: constant(uint256) = 2**128
+DISMISSED: public(constant(uint8)) = 1
+UPHELD: public(constant(uint8)) = 2
+LAPSED: public(constant(uint8)) = 3
 
 bond_count: public(uint256)
 challenge_count: public(uint256)
 # token -> account -> what they may collect
 credit: public(HashMap[address, HashMap[address, uint256]])
+# challenge -> how it ended: dismissed, upheld or lapsed; 0 while it is open
+outcome: public(HashMap[uint256, uint8])
 
 _bonds: HashMap[uint256, Bond]
 _challenges: HashMap[uint256, Challenge]
@@ -329,7 +334,7 @@ def uphold(challenge_id: uint256, bounty: uint256, parts: DynArray[Part, MAX_PAR
     @param bounty What the challenger gets of the stake.
     @param parts Who gets what else of it. With the bounty no more than what is left; the rest stays staked.
     """
-    bond_id: uint256 = self._rule(challenge_id)
+    bond_id: uint256 = self._rule(challenge_id, UPHELD)
     token: address = self._bonds[bond_id].token
     challenger: address = self._challenges[challenge_id].challenger
     self.credit[token][challenger] += self._challenges[challenge_id].counter_stake
@@ -345,7 +350,7 @@ def dismiss(challenge_id: uint256):
     @notice Rule for the bonded party, who gets the challenger's counter-stake.
     @param challenge_id The challenge; the caller must be the bond's judge, in time.
     """
-    bond_id: uint256 = self._rule(challenge_id)
+    bond_id: uint256 = self._rule(challenge_id, DISMISSED)
     self.credit[self._bonds[bond_id].token][self._bonds[bond_id].poster] += self._challenges[challenge_id].counter_stake
     log Dismissed(challenge_id=challenge_id)
 
@@ -359,7 +364,7 @@ def lapse(challenge_id: uint256):
     found: Challenge = self._challenges[challenge_id]
     assert found.open, "challenge not open"
     assert block.timestamp > convert(found.deadline, uint256), "judge still has time"
-    self._close(challenge_id)
+    self._close(challenge_id, LAPSED)
     self.credit[self._bonds[found.bond_id].token][found.challenger] += found.counter_stake
     log Lapsed(challenge_id=challenge_id)
 
@@ -516,7 +521,7 @@ def _stands(bond_id: uint256) -> bool:
 
 
 @internal
-def _rule(challenge_id: uint256) -> uint256:
+def _rule(challenge_id: uint256, ruling: uint8) -> uint256:
     """
     @dev Closes a challenge for its judge and says which bond it was about.
     """
@@ -524,12 +529,13 @@ def _rule(challenge_id: uint256) -> uint256:
     assert self._challenges[challenge_id].open, "challenge not open"
     assert msg.sender == self._bonds[bond_id].judge, "only the judge"
     assert block.timestamp <= convert(self._challenges[challenge_id].deadline, uint256), "too late to rule"
-    self._close(challenge_id)
+    self._close(challenge_id, ruling)
     return bond_id
 
 
 @internal
-def _close(challenge_id: uint256):
+def _close(challenge_id: uint256, outcome: uint8):
+    self.outcome[challenge_id] = outcome
     self._challenges[challenge_id].open = False
     self._bonds[self._challenges[challenge_id].bond_id].open_challenges -= 1
 

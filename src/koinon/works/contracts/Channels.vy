@@ -483,7 +483,9 @@ def _claim(authorizer: address):
     token: address = empty(address)
     amount: uint128 = 0
     for i: uint256 in range(count, bound=MAX_CLAIMS):
-        position: uint256 = rows + convert(slice(msg.data, rows + 32 * i, 32), uint256)
+        # `rows` is a place in the calldata and there are few of them: this cannot overflow.
+        place: uint256 = unsafe_add(rows, unsafe_mul(32, i))
+        position: uint256 = rows + convert(slice(msg.data, place, 32), uint256)
         row: ClaimRow = abi_decode(slice(msg.data, position, ROW_SIZE), ClaimRow)
         if authorizer != empty(address):
             if row.channel.receiverAuthorizer != authorizer:
@@ -522,9 +524,9 @@ def _apply(domain: bytes32, row: ClaimRow, signature: uint256) -> uint128:
     @notice Apply one voucher, whose signature stands at that position of the calldata.
     @return The amount newly claimed.
     """
-    channel_id: bytes32 = eip712._digest(
-        domain, keccak256(abi_encode(CHANNEL_CONFIG_TYPEHASH, row.channel))
-    )
+    # As `eip712._digest` twice, spelled out: a batch pays for each call of it.
+    config: bytes32 = keccak256(abi_encode(CHANNEL_CONFIG_TYPEHASH, row.channel))
+    channel_id: bytes32 = keccak256(concat(b"\x19\x01", domain, config))
     packed: uint256 = self._channels[channel_id]
     claimed: uint128 = convert(packed & LOW_HALF, uint128)
     if row.totalClaimed <= claimed:
@@ -533,9 +535,8 @@ def _apply(domain: bytes32, row: ClaimRow, signature: uint256) -> uint128:
         raw_revert(method_id("ClaimExceedsCeiling()"))
     if convert(row.totalClaimed, uint256) > packed >> 128:
         raw_revert(method_id("ClaimExceedsBalance()"))
-    digest: bytes32 = eip712._digest(
-        domain, keccak256(abi_encode(VOUCHER_TYPEHASH, channel_id, row.maxClaimableAmount))
-    )
+    voucher: bytes32 = keccak256(abi_encode(VOUCHER_TYPEHASH, channel_id, row.maxClaimableAmount))
+    digest: bytes32 = keccak256(concat(b"\x19\x01", domain, voucher))
     if not self._is_voucher_signed(row.channel.payer, row.channel.payerAuthorizer, digest, signature):
         raw_revert(method_id("InvalidSignature()"))
     amount: uint128 = unsafe_sub(row.totalClaimed, claimed)
@@ -551,9 +552,14 @@ def _is_voucher_signed(payer: address, authorizer: address, digest: bytes32, pos
     @notice An authorizer signs by ECDSA only; a payer that signs itself may be a contract.
     """
     signer: address = authorizer if authorizer != empty(address) else payer
-    if convert(slice(msg.data, position, 32), uint256) == 65:
-        if signatures._recover(digest, slice(msg.data, position + 32, 65)) == signer:
-            return True
+    if position + 97 <= len(msg.data):
+        # Length, r, s and v in one piece; as `signatures._recover`, which would copy them once more.
+        given: Bytes[97] = slice(msg.data, position, 97)
+        s: uint256 = convert(extract32(given, 64), uint256)
+        v: uint256 = convert(extract32(given, 65), uint256) & 255
+        if convert(extract32(given, 0), uint256) == 65 and s <= signatures.HALF_ORDER and (v == 27 or v == 28):
+            if ecrecover(digest, v, convert(extract32(given, 32), uint256), s) == signer:
+                return True
     return authorizer == empty(address) and signatures._is_contract_signature(
         payer, digest, calldata._short_bytes(position)
     )

@@ -143,10 +143,12 @@ def _existing_owner(token_id: uint256) -> address:
 @view
 def _is_authorized(spender: address, token_id: uint256) -> bool:
     """
-    @dev Owner, the owner's operator, or the token's approved account.
+    @dev Owner, the owner's operator, or the token's approved account; never the zero address.
     """
     owner: address = self._existing_owner(token_id)
-    return spender == owner or self.operators[owner][spender] or self.approvals[token_id] == spender
+    if spender == owner or self.operators[owner][spender]:
+        return True
+    return spender != empty(address) and self.approvals[token_id] == spender
 
 
 @internal

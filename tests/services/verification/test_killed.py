@@ -38,7 +38,7 @@ def court(
 
 
 class Bench:
-    """The court's jurors, of whom one is killed once, and comes back when what it did cannot be done again."""
+    """The court's jurors, of whom one is killed once and comes back when what it did cannot be done again."""
 
     def __init__(self, court: Court, dies_at: str) -> None:
         self.court, self.dies_at = court, dies_at

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Treasury: vaults whose allocators may only propose within bounds, and what proposes."""

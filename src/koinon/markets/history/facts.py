@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What events leave out: which tokens a market is about, and how a token counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from koinon.chain.abi import Function
+from koinon.chain.address import checksum
+from koinon.chain.rpc import Rpc, RpcError
+from koinon.errors import BadInput, IntegrityError
+
+
+@dataclass(frozen=True)
+class MarketFacts:
+    """Of one market, pair, vault or feed.
+
+    ``asset`` the loan token, token0, a vault's asset or a feed's base; ``asset_2`` the collateral, token1 or
+    a feed's quote. ``lltv_ppm`` the debt at which a position can be liquidated, in millionths of the
+    collateral's value (0: not known). ``decimals`` of a feed's answer.
+    """
+
+    asset: str = ""
+    asset_2: str = ""
+    lltv_ppm: int = 0
+    decimals: int = 8
+
+
+@dataclass
+class Facts:
+    """``markets`` by contract address or market id; ``decimals`` and ``symbols`` by token;
+    ``units`` tokens that count as one unit of account a whole token (stablecoins)."""
+
+    markets: dict[str, MarketFacts] = field(default_factory=dict)
+    decimals: dict[str, int] = field(default_factory=dict)
+    symbols: dict[str, str] = field(default_factory=dict)
+    units: set[str] = field(default_factory=set)
+
+    def market(self, *names: str) -> MarketFacts:
+        """Of the first of these names that is known; empty facts where none is."""
+        return next((self.markets[name] for name in names if name in self.markets), MarketFacts())
+
+    def to_json(self) -> bytes:
+        """Canonical JSON, read back by `from_json`."""
+        document = {
+            "markets": {name: asdict(facts) for name, facts in self.markets.items()},
+            "decimals": self.decimals,
+            "symbols": self.symbols,
+            "units": sorted(self.units),
+        }
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_json(cls, content: bytes | str) -> Facts:
+        """`BadInput` where a field is missing or wrong."""
+        try:
+            document: Mapping[str, Any] = orjson.loads(content)
+            return cls(
+                markets={_name(name): _market(each) for name, each in document.get("markets", {}).items()},
+                decimals={checksum(name): int(each) for name, each in document.get("decimals", {}).items()},
+                symbols={checksum(name): str(each) for name, each in document.get("symbols", {}).items()},
+                units={checksum(name) for name in document.get("units", ())},
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as fault:
+            raise BadInput(
+                "This is not a description of markets.",
+                hint="Give JSON with markets, decimals, symbols and units.",
+                code="history.facts",
+            ) from fault
+
+    @classmethod
+    def load(cls, path: Path) -> Facts:
+        """Read a file; `BadInput` where there is none or it is damaged."""
+        try:
+            return cls.from_json(path.read_bytes())
+        except OSError:
+            raise BadInput(f"{path} cannot be read.", hint="Check the path.", code="history.facts") from None
+
+
+def _market(entry: Mapping[str, Any]) -> MarketFacts:
+    asset, asset_2 = (checksum(entry[name]) if entry.get(name) else "" for name in ("asset", "asset_2"))
+    return MarketFacts(asset, asset_2, int(entry.get("lltv_ppm", 0)), int(entry.get("decimals", 8)))
+
+
+def _name(text: str) -> str:
+    return text if len(text) == 66 else checksum(text)
+
+
+_READS: Final = {
+    "uniswap-v2": ("token0", "token1"),
+    "uniswap-v3": ("token0", "token1"),
+    "koinon-pair": ("token0", "token1"),
+    "compound-v3": ("baseToken", ""),
+    "erc4626": ("asset", ""),
+    "koinon-pool": ("loanToken", "collateralToken"),
+}
+
+
+def read_market(rpc: Rpc, protocol: str, address: str) -> MarketFacts:
+    """Ask a contract which tokens it is about; empty where its protocol says so in events, or it does not
+    answer."""
+    names = _READS.get(protocol, ("", ""))
+    found = [_ask_address(rpc, address, name) if name else "" for name in names]
+    return MarketFacts(found[0], found[1])
+
+
+def read_decimals(rpc: Rpc, token: str) -> int | None:
+    """A token's decimals; None where it does not answer sensibly."""
+    answer = _ask(rpc, token, "decimals", "uint8")
+    return answer if isinstance(answer, int) else None
+
+
+def _ask_address(rpc: Rpc, address: str, name: str) -> str:
+    answer = _ask(rpc, address, name, "address")
+    return checksum(answer) if isinstance(answer, str) else ""
+
+
+def _ask(rpc: Rpc, address: str, name: str, kind: str) -> Any:
+    function = Function({"name": name, "inputs": [], "outputs": [{"type": kind}], "stateMutability": "view"})
+    try:
+        answer = rpc.call("eth_call", {"to": address, "data": "0x" + function.encode().hex()}, "latest")
+        return function.decode(bytes.fromhex(answer[2:]))
+    except (RpcError, IntegrityError, ValueError):
+        return None

@@ -86,9 +86,9 @@ def test_a_rise_is_not_paid_without_asking_and_what_was_paid_is_still_answered(
 ) -> None:
     gateway, registry, services = served
     service, telling = services["double"], services["tell"]
-    url = gateway.address(service)
+    url, payer = gateway.address(service), hall.account(coins=COIN)
     with (
-        StreamingBuyer(hall.chain, hall.account(coins=COIN), spending_limit=COIN) as buyer,
+        StreamingBuyer(hall.chain, payer, spending_limit=COIN) as buyer,
         closing(Http()) as http,
     ):
         prepaid = buyer.sign_ahead(url, 20 * PRICE)
@@ -103,7 +103,7 @@ def test_a_rise_is_not_paid_without_asking_and_what_was_paid_is_still_answered(
         assert prepaid.call(http, {"number": 4}, number="paid").result == 8, "it is paid already"
         reprice(gateway, registry, service, PRICE // 2)
         assert prepaid.call(http, {"number": 4}).charged == PRICE // 2
-    with StreamingBuyer(hall.chain, buyer.key, spending_limit=0) as later:
+    with StreamingBuyer(hall.chain, payer, spending_limit=0) as later:
         assert later.channel(url).charged == PRICE + PRICE // 2
 
 

@@ -80,7 +80,12 @@ def test_a_juror_killed_between_committing_and_noting_it_reveals_in_time_and_los
     bench = Bench(court, dies_at)
     monkeypatch.setattr(Court, "actors", property(lambda here: [*here.clerks, *here.challengers]))
     plain = court.step
-    monkeypatch.setattr(court, "step", lambda: (plain(), bench.step_all()))
+
+    def step() -> None:
+        plain()
+        bench.step_all()
+
+    monkeypatch.setattr(court, "step", step)
     bonded = court.bonded()
     pledge, clerk = court.pledge(), court.clerk(bonded)
     court.answered(pledge, 5_000, b"0.0")

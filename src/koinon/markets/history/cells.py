@@ -59,11 +59,12 @@ def _integer(cell: Any) -> int:
         return int(text, 16)
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
-    if len(text) > _WORD_DIGITS:
-        raise ValueError("is larger than 256 bits")
     if not _DIGITS.fullmatch(text):
         raise ValueError("is no whole number" if _decimal(text) is not None else "is no number")
-    return int(text.partition(".")[0])
+    whole = text.partition(".")[0]
+    if len(whole) > _WORD_DIGITS:
+        raise ValueError("is larger than 256 bits")
+    return int(whole)
 
 
 def whole_units(cell: Any, decimals: int) -> int:

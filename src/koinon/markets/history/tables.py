@@ -28,22 +28,22 @@ from koinon.markets.history.rows import AMOUNTS, COLUMNS, KINDS, NUMBERS, EventR
 from koinon.markets.history.saying import Fields
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
-    "block_number": ("blockno", "blocknumber", "block", "evt_block_number", "block_height"),
-    "log_index": ("logindex", "evt_index", "event_index", "log_position"),
+    "block_number": ("blockno", "block", "evt_block_number", "block_height"),
+    "log_index": ("evt_index", "event_index", "log_position"),
     "timestamp": (
-        *("block_timestamp", "unixtimestamp", "evt_block_time", "block_time", "time_stamp"),
-        *("datetime_utc", "date_time_utc", "date_time", "time", "date"),
+        *("block_timestamp", "unixtimestamp", "evt_block_time", "block_time"),
+        *("datetime_utc", "datetime", "time", "date"),
     ),
-    "transaction_hash": ("evt_tx_hash", "tx_hash", "txhash", "transactionhash", "hash"),
-    "block_hash": ("blockhash", "evt_block_hash"),
-    "address": ("contract_address", "contractaddress", "token_address", "tokenaddress", "token"),
-    "from": ("from_address", "fromaddress", "sender", "evt_from"),
-    "to": ("to_address", "toaddress", "receiver", "recipient", "evt_to"),
+    "transaction_hash": ("evt_tx_hash", "tx_hash", "hash"),
+    "block_hash": ("evt_block_hash",),
+    "address": ("contract_address", "token_address", "token"),
+    "from": ("from_address", "sender", "evt_from"),
+    "to": ("to_address", "receiver", "recipient", "evt_to"),
     "value": ("amount_raw", "raw_amount", "amount", "quantity_raw", "wad"),
-    "whole_value": ("tokenvalue", "quantity", "amount_whole", "tokenamount"),
+    "whole_value": ("tokenvalue", "quantity", "tokenamount"),
     "decimals": ("tokendecimal", "token_decimals"),
 }
-"""Our name → what others call it, in lower case with ``_`` for everything else."""
+"""Our name → what others call it; capitals, blanks and underscores make no difference."""
 
 _FILE_STEP: Final = 1_000_000
 """Between the made-up positions of one file's rows and the next one's, where tables name none."""
@@ -95,7 +95,7 @@ class _Table:
         self._seen: dict[int, int] = {}
 
     def rows(self) -> Iterator[EventRow]:
-        if {"kind", "protocol", "block_number", "account"} <= set(self._by_name):
+        if {"kind", "protocol", "blocknumber", "account"} <= set(self._by_name):
             return self._each(self._own_row)
         if self._reading.event:
             return self._events()
@@ -120,7 +120,7 @@ class _Table:
             if name in NUMBERS or name in AMOUNTS:
                 values[name] = self._cell(row, number, name, cells.integer)
             else:
-                cell = row.get(self._by_name.get(name, ""))
+                cell = row.get(self._by_name.get(_plain(name), ""))
                 values[name] = "" if cell is None else str(cell)
         if values["kind"] not in KINDS:
             raise self._wrong(number, "kind", values["kind"], f"is none of {', '.join(KINDS)}")
@@ -255,7 +255,7 @@ class _Table:
                     code="history.columns",
                 )
             return given
-        for candidate in (name, name.replace("_", ""), *ALIASES.get(name, ())):
+        for candidate in map(_plain, (name, *ALIASES.get(name, ()))):
             if candidate in self._by_name:
                 return self._by_name[candidate]
         return None
@@ -285,9 +285,8 @@ class _Table:
 
 
 def _plain(name: str) -> str:
-    """``DateTime (UTC)`` → date_time_utc, ``onBehalfOf`` → on_behalf_of."""
-    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+    """``DateTime (UTC)`` → datetimeutc, ``onBehalfOf`` and ``on_behalf_of`` → onbehalfof."""
+    return re.sub(r"[^a-z0-9]+", "", name.lower())
 
 
 def _boolean(cell: Any) -> bool:

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logistic regression whose weights are never negative: more evidence of going bad never helps a borrower."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from koinon.learning.models.extras import required
+from koinon.lending.scoring.frame import Floats, Integers
+from koinon.lending.scoring.measures import expit
+
+SMALL: Final = 1e-6
+
+
+def fit_weights(
+    evidence: Floats,
+    labels: Integers,
+    *,
+    weights: Floats | None = None,
+    ridge: float = 1.0,
+    prior: float = 0.0,
+) -> tuple[float, Floats]:
+    """The intercept and one weight a column.
+
+    Parameters
+    ----------
+    evidence : float64 array, shape (rows, columns)
+    weights : float64 array, shape (rows,), optional
+        How much each row counts.
+    ridge, prior : float
+        Half of ``ridge`` times the squared distance of the weights from ``prior`` is added to the loss.
+
+    Raises
+    ------
+    SetupError
+        SciPy is not installed.
+    """
+    minimize = required("scipy.optimize", "lending").minimize
+    each = np.ones(len(labels)) if weights is None else weights
+    total = float(each.sum())
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        odds = theta[0] + evidence @ theta[1:]
+        error = each * (expit(odds) - labels)
+        away = theta[1:] - prior
+        value = float((each * (np.logaddexp(0.0, odds) - labels * odds)).sum() + ridge / 2 * (away @ away))
+        gradient = np.concatenate([[error.sum()], evidence.T @ error + ridge * away])
+        return value / total, gradient / total
+
+    rate = float((each * labels).sum() / total)
+    start = np.concatenate([[np.log(rate / (1 - rate))], np.full(evidence.shape[1], prior)])
+    bounds = [(None, None), *[(0.0, None)] * evidence.shape[1]]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500})
+    fitted: Floats = found.x[1:]
+    return float(found.x[0]), np.where(fitted > SMALL, fitted, 0.0)

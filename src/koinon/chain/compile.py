@@ -36,7 +36,7 @@ RUNTIME_LIMIT: Final = 24_000
 """Largest runtime code in bytes: EIP-170 allows 24,576, the rest is kept as margin."""
 
 EVM_VERSION: Final = "cancun"
-SMALLER_CODE: Final = frozenset({"Swarm"})
+SMALLER_CODE: Final = frozenset({"Swarm", "Vault"})
 """Contracts compiled for code size because they do not fit otherwise; all others are compiled for gas."""
 
 _SOURCES: Final = Path(__file__).resolve().parents[2]

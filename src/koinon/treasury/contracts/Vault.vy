@@ -1,0 +1,969 @@
+# SPDX-License-Identifier: Apache-2.0
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title Vault: money that is allocated within bounds
+@license Apache-2.0
+@author Koinon
+@notice An ERC-4626 vault over one asset. It holds the asset and what stands in its eight slots (`strategies`).
+        - The allocator may only move what is held between the asset and the slots, to targets within each slot's bounds,
+          within a turnover an epoch, each trade losing at most the slippage allowed against the slot's price, and never
+          without valid prices. So in an epoch it loses at most turnover x slippage, whatever it does.
+        - The manager sets these bounds: tighter at once; looser, a strategy, or an allocator, 48 hours after announcing it.
+        - The guardian may veto what was announced, and stop allocation. Neither ever moves money.
+        - Allocation also stops by itself when a share has lost more than the drawdown allowed from its peak.
+        - Gains unlock over time, losses count at once (against what is still locked first). A fee is taken from a share's
+          gain above its highest price alone, in shares, to one address fixed at the beginning: a Work's till.
+        - `withdraw` and `redeem` pay from what is idle and from what ERC-4626 slots pay out at once, at the prices that hold.
+          `redeem_in_kind` hands out everything that is held in proportion, and needs no price, no role and no trade: nobody
+          can stop it. Whoever leaves by either pays `spread_bps` to those who stay, for what prices may lag behind.
+        What is sent here without a deposit is a gain like any other. Prices asked for in the middle of a call are refused.
+@dev Clones of this code are made by `VaultFactory`. There is no upgrade, no owner, no sweep.
+@custom:source ERC-4626
+"""
+
+from ethereum.ercs import IERC20
+
+from koinon.works.contracts import erc20
+from koinon.works.contracts import erc20_transfers
+from interfaces import IVaultRules
+import strategies
+import timelock
+
+initializes: erc20
+initializes: strategies
+initializes: timelock
+
+exports: (
+    erc20.totalSupply,
+    erc20.balanceOf,
+    erc20.allowance,
+    erc20.transfer,
+    erc20.transferFrom,
+    erc20.approve,
+)
+
+
+event Deposit:
+    sender: indexed(address)
+    owner: indexed(address)
+    assets: uint256
+    shares: uint256
+
+
+event Withdraw:
+    sender: indexed(address)
+    receiver: indexed(address)
+    owner: indexed(address)
+    assets: uint256
+    shares: uint256
+
+
+event WithdrawnInKind:
+    receiver: indexed(address)
+    owner: indexed(address)
+    shares: uint256
+    amounts: DynArray[uint256, 9]  # of the asset, then of each slot
+
+
+event Settled:
+    gross: uint256
+    locked: uint256
+    fee_shares: uint256
+    price: uint256
+
+
+event Rebalanced:
+    allocator: indexed(address)
+    before: uint256
+    after: uint256
+    turnover: uint256  # in 1e-18 of what was held
+
+
+event BoundsSet:
+    slot: indexed(uint256)
+    min_bps: uint256
+    max_bps: uint256
+
+
+event LimitsSet:
+    limits: IVaultRules.Limits
+
+
+event RoleSet:
+    role: indexed(uint256)
+    account: indexed(address)
+
+
+event Stopped:
+    by: indexed(address)
+
+
+event Tripped:
+    price: uint256
+    peak: uint256
+
+
+event Resumed:
+    price: uint256
+
+
+struct Mark:
+    valid: bool  # whether all that is held has a price now
+    gross: uint256  # what is held: at those prices, or as last settled
+    locked: uint256  # of it, gains that are not unlocked yet
+    locked_until: uint256
+    net: uint256
+    fee_shares: uint256  # to be issued for the gain so far
+    supply: uint256  # with those
+
+
+MANAGER: constant(uint256) = 1
+ALLOCATOR: constant(uint256) = 2
+GUARDIAN: constant(uint256) = 3
+# Nobody's shares and one unit of the asset, which make rounding too small to exploit (ERC-4626, security considerations).
+VIRTUAL_SHARES: constant(uint256) = 10**6
+VIRTUAL_ASSETS: constant(uint256) = 1
+RAY: constant(uint256) = 10**27
+WAD: constant(uint256) = 10**18
+KEEP: constant(uint256) = max_value(uint256)
+
+RULES: public(immutable(address))
+
+name: public(String[64])
+symbol: public(String[16])
+decimals: public(uint8)
+charter: public(IVaultRules.Charter)
+limits: public(IVaultRules.Limits)
+stopped: public(bool)
+tripped: public(bool)
+# A share's price is assets x 1e27 / shares: the highest that was charged for, and where drawdowns are counted from.
+high_water: public(uint256)
+peak: public(uint256)
+# The part of what is held, in 1e-18, that was traded in an epoch (unix time // epoch_s)
+traded: public(HashMap[uint256, uint256])
+
+_asset_unit: uint256
+_recorded: uint256  # what was held when last settled
+_locked: uint256
+_locked_at: uint256
+_locked_until: uint256
+
+
+@deploy
+def __init__(rules: address):
+    """
+    @notice The code that clones run; on its own address it does nothing.
+    @param rules `VaultRules`.
+    """
+    assert rules.codesize > 0, "rules missing"
+    RULES = rules
+    self.charter.asset = self
+
+
+@external
+def initialize(
+    name: String[64],
+    symbol: String[16],
+    charter: IVaultRules.Charter,
+    limits: IVaultRules.Limits,
+    listed: DynArray[IVaultRules.Strategy, 8],
+):
+    """
+    @notice Begin a clone; the factory does it as it makes one.
+    @param name The share's name.
+    @param symbol The share's symbol.
+    @param charter What is fixed for ever, and the first holders of the roles.
+    @param limits The first limits.
+    @param listed The first strategies, in the slots from 0.
+    """
+    assert self.charter.asset == empty(address), "already begun"
+    asset_decimals: uint8 = staticcall IVaultRules(RULES).check_charter(charter)
+    self.name = name
+    self.symbol = symbol
+    self.charter = charter
+    self._check_limits(limits)
+    self.limits = limits
+    self.decimals = asset_decimals + 6
+    self._asset_unit = 10 ** convert(asset_decimals, uint256)
+    slot: uint256 = 0
+    for each: IVaultRules.Strategy in listed:
+        strategies._list(RULES, slot, each, charter.asset)
+        slot += 1
+    self._check_floors()
+
+
+# --- ERC-4626: what it is worth --------------------------------------------------------------------------------------
+
+
+@external
+@view
+def asset() -> address:
+    """
+    @notice What is deposited.
+    @return The token.
+    """
+    return self.charter.asset
+
+
+@external
+@view
+def totalAssets() -> uint256:
+    """
+    @notice What all shares are worth: what is held, less gains that are still locked.
+    @return In the asset; as last settled where something held has no valid price.
+    """
+    return self._mark().net
+
+
+@external
+@view
+def convertToShares(assets: uint256) -> uint256:
+    """
+    @notice Shares of this worth.
+    @param assets In the asset's smallest unit.
+    @return Rounded down.
+    """
+    return self._shares_for(assets, self._mark())
+
+
+@external
+@view
+def convertToAssets(shares: uint256) -> uint256:
+    """
+    @notice What shares are worth, before what leaving costs.
+    @param shares In the smallest unit.
+    @return In the asset, rounded down.
+    """
+    return self._assets_for(shares, self._mark())
+
+
+@external
+@view
+def maxDeposit(receiver: address) -> uint256:
+    """
+    @notice The most that may be deposited now.
+    @param receiver Anyone.
+    @return 0 where something held has no valid price.
+    """
+    m: Mark = self._mark()
+    return self._room(m)
+
+
+@external
+@view
+def maxMint(receiver: address) -> uint256:
+    """
+    @notice The most shares that may be issued now.
+    @param receiver Anyone.
+    @return 0 where something held has no valid price.
+    """
+    m: Mark = self._mark()
+    return self._shares_for(self._room(m), m)
+
+
+@external
+@view
+def maxWithdraw(owner: address) -> uint256:
+    """
+    @notice The most that `withdraw` pays an owner now; `redeem_in_kind` always pays the rest.
+    @param owner Whose shares.
+    @return In the asset; 0 where something held has no valid price.
+    """
+    m: Mark = self._mark()
+    if not m.valid:
+        return 0
+    return min(self._after_spread(self._assets_for(erc20.balanceOf[owner], m)), self._liquid())
+
+
+@external
+@view
+def maxRedeem(owner: address) -> uint256:
+    """
+    @notice The most shares that `redeem` takes from an owner now; `redeem_in_kind` always takes the rest.
+    @param owner Whose shares.
+    @return 0 where something held has no valid price.
+    """
+    m: Mark = self._mark()
+    if not m.valid:
+        return 0
+    return min(erc20.balanceOf[owner], self._shares_for(self._liquid(), m))
+
+
+@external
+@view
+def previewDeposit(assets: uint256) -> uint256:
+    """
+    @notice The shares that a deposit would give now.
+    @param assets What is deposited.
+    @return Rounded down.
+    """
+    return self._shares_for(assets, self._mark())
+
+
+@external
+@view
+def previewMint(shares: uint256) -> uint256:
+    """
+    @notice What these shares would cost now.
+    @param shares What is wanted.
+    @return In the asset, rounded up.
+    """
+    return self._cost_of(shares, self._mark())
+
+
+@external
+@view
+def previewWithdraw(assets: uint256) -> uint256:
+    """
+    @notice The shares that a withdrawal would take now.
+    @param assets What is wanted.
+    @return Rounded up.
+    """
+    return self._shares_taken(assets, self._mark())
+
+
+@external
+@view
+def previewRedeem(shares: uint256) -> uint256:
+    """
+    @notice What these shares would be paid now.
+    @param shares What is given.
+    @return In the asset, rounded down, less what leaving costs.
+    """
+    return self._after_spread(self._assets_for(shares, self._mark()))
+
+
+# --- coming and going ------------------------------------------------------------------------------------------------
+
+
+@external
+def deposit(assets: uint256, receiver: address) -> uint256:
+    """
+    @notice Give assets, get shares. The amount must have been approved.
+    @param assets What is given.
+    @param receiver Who gets the shares.
+    @return The shares.
+    """
+    m: Mark = self._settle()
+    shares: uint256 = self._shares_for(assets, m)
+    self._enter(assets, shares, receiver, m)
+    return shares
+
+
+@external
+def mint(shares: uint256, receiver: address) -> uint256:
+    """
+    @notice Get shares, give what they cost. The amount must have been approved.
+    @param shares What is wanted.
+    @param receiver Who gets them.
+    @return What they cost.
+    """
+    m: Mark = self._settle()
+    assets: uint256 = self._cost_of(shares, m)
+    self._enter(assets, shares, receiver, m)
+    return assets
+
+
+@external
+def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
+    """
+    @notice Take assets from what is idle and from what ERC-4626 slots pay out at once.
+    @param assets What is wanted.
+    @param receiver Who gets it.
+    @param owner Whose shares are taken: the caller's, or of one who allowed the caller.
+    @return The shares taken.
+    """
+    m: Mark = self._settle()
+    shares: uint256 = self._shares_taken(assets, m)
+    self._leave(assets, shares, receiver, owner, m)
+    return shares
+
+
+@external
+def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
+    """
+    @notice Give shares, take assets from what is idle and from what ERC-4626 slots pay out at once.
+    @param shares What is given.
+    @param receiver Who gets the assets.
+    @param owner Whose shares are taken: the caller's, or of one who allowed the caller.
+    @return The assets.
+    """
+    m: Mark = self._settle()
+    assets: uint256 = self._after_spread(self._assets_for(shares, m))
+    self._leave(assets, shares, receiver, owner, m)
+    return assets
+
+
+@external
+def redeem_in_kind(
+    shares: uint256, receiver: address, owner: address, skipped: uint256
+) -> DynArray[uint256, 9]:
+    """
+    @notice Give shares, take their part of everything that is held. Prices are asked, so that gains which are still locked
+            stay; where there are none, the last ones do.
+    @param shares What is given.
+    @param receiver Who gets everything.
+    @param owner Whose shares are taken: the caller's, or of one who allowed the caller.
+    @param skipped Slots to leave behind, a bit each: for a token that cannot be moved. Their part stays with those who
+           stay.
+    @return What was handed out: of the asset, then of each slot.
+    """
+    m: Mark = self._settle()
+    assert shares > 0, "shares missing"
+    part: uint256 = shares * RAY // (m.supply + VIRTUAL_SHARES)
+    if m.gross > 0:
+        part = part * m.net // m.gross
+    part = self._after_spread(part)
+    self._take_shares(shares, owner)
+    self._recorded = m.gross - m.gross * part // RAY
+    idle: uint256 = self._idle() * part // RAY
+    amounts: DynArray[uint256, 9] = [idle]
+    for slot: uint256 in range(strategies.SLOTS):
+        amount: uint256 = 0
+        if skipped & (1 << slot) == 0:
+            known: bool = False
+            known, amount = strategies._amount(slot)
+            assert known, "token does not answer: skip it"
+            amount = amount * part // RAY
+            strategies._held[slot] -= amount
+        amounts.append(amount)
+    log WithdrawnInKind(receiver=receiver, owner=owner, shares=shares, amounts=amounts)
+    erc20_transfers._pay(self.charter.asset, receiver, idle)
+    for slot: uint256 in range(strategies.SLOTS):
+        erc20_transfers._pay(strategies._slots[slot].token, receiver, amounts[slot + 1])
+    return amounts
+
+
+@external
+def settle() -> bool:
+    """
+    @notice Count gains and losses, issue the fee, and see whether a share has lost too much. Anyone may.
+    @return Whether everything that is held has a valid price; nothing happens otherwise.
+    """
+    return self._settle().valid
+
+
+# --- the allocator ---------------------------------------------------------------------------------------------------
+
+
+@external
+def rebalance(targets_bps: DynArray[uint256, 8], least: DynArray[uint256, 8], deadline: uint256):
+    """
+    @notice Move what is held to targets: sales first, then purchases with what is idle.
+    @param targets_bps For each slot from 0 its part of what is held; 2**256 - 1 to leave it as it is, as slots that are
+           not named are.
+    @param least For each slot the least that its trade must bring, of what comes in.
+    @param deadline The last second when this may happen.
+    """
+    assert msg.sender == self.charter.allocator, "only the allocator"
+    assert block.timestamp <= deadline, "too late"
+    assert len(targets_bps) == len(least), "one least amount a target"
+    m: Mark = self._settle()
+    assert m.valid, "no valid price"
+    assert not self.stopped and not self.tripped, "allocation stopped"
+    limits: IVaultRules.Limits = self.limits
+    values: uint256[8] = empty(uint256[8])
+    targets: uint256[8] = empty(uint256[8])
+    planned: uint256 = 0
+    moved: uint256 = 0
+    for slot: uint256 in range(strategies.SLOTS):
+        values[slot] = self._value(slot)
+        targets[slot] = values[slot]
+        if slot < len(targets_bps) and targets_bps[slot] != KEEP:
+            target_bps: uint256 = targets_bps[slot]
+            listed: IVaultRules.Strategy = strategies._slots[slot]
+            assert listed.kind != 0, "empty slot"
+            assert target_bps >= listed.min_bps and target_bps <= listed.max_bps, "target out of bounds"
+            targets[slot] = m.gross * target_bps // strategies.WHOLE_BPS
+            moved += max(targets[slot], values[slot]) - min(targets[slot], values[slot])
+        planned += targets[slot]
+    assert planned <= m.gross * (strategies.WHOLE_BPS - limits.idle_bps) // strategies.WHOLE_BPS, "too little idle"
+    assert moved > 0, "nothing to move"
+    epoch: uint256 = block.timestamp // self.charter.epoch_s
+    turnover: uint256 = (moved * WAD + m.gross - 1) // m.gross
+    self.traded[epoch] += turnover
+    assert self.traded[epoch] <= limits.turnover_bps * (WAD // strategies.WHOLE_BPS), "too much turnover"
+    for slot: uint256 in range(strategies.SLOTS):
+        if targets[slot] < values[slot]:
+            self._reduce(slot, values[slot], targets[slot], least[slot], limits.slippage_bps)
+    for slot: uint256 in range(strategies.SLOTS):
+        if targets[slot] > values[slot]:
+            self._increase(slot, targets[slot] - values[slot], least[slot], limits.slippage_bps)
+    after: Mark = self._settle()
+    assert after.valid, "no valid price"
+    log Rebalanced(allocator=msg.sender, before=m.gross, after=after.gross, turnover=turnover)
+
+
+# --- the manager and the guardian ------------------------------------------------------------------------------------
+
+
+@external
+def set_strategy(slot: uint256, listed: IVaultRules.Strategy):
+    """
+    @notice List a strategy, or give a slot's token another feed or pair: announced, and again after 48 hours. An empty
+            kind frees a slot that holds nothing, at once.
+    @param slot Which, from 0.
+    @param listed The strategy with its bounds.
+    """
+    self._check_manager()
+    if listed.kind != 0 and not timelock._ripe(
+        abi_encode(
+            slot,
+            listed,
+            method_id=method_id(
+                "set_strategy(uint256,(uint256,address,address,address,uint256,uint256,uint256))"
+            ),
+        )
+    ):
+        return
+    strategies._list(RULES, slot, listed, self.charter.asset)
+    self._check_floors()
+
+
+@external
+def set_bounds(slot: uint256, min_bps: uint256, max_bps: uint256):
+    """
+    @notice Set a slot's bounds: narrower at once; wider announced, and again after 48 hours.
+    @param slot Which, from 0.
+    @param min_bps The least of the vault that a rebalance may leave there.
+    @param max_bps The most.
+    """
+    self._check_manager()
+    assert slot < strategies.SLOTS and strategies._slots[slot].kind != 0, "empty slot"
+    assert min_bps <= max_bps and max_bps <= strategies.WHOLE_BPS, "wrong bounds"
+    if min_bps < strategies._slots[slot].min_bps or max_bps > strategies._slots[slot].max_bps:
+        if not timelock._ripe(
+            abi_encode(slot, min_bps, max_bps, method_id=method_id("set_bounds(uint256,uint256,uint256)"))
+        ):
+            return
+    strategies._slots[slot].min_bps = min_bps
+    strategies._slots[slot].max_bps = max_bps
+    self._check_floors()
+    log BoundsSet(slot=slot, min_bps=min_bps, max_bps=max_bps)
+
+
+@external
+def set_limits(limits: IVaultRules.Limits):
+    """
+    @notice Set the limits: tighter at once; where any is looser, announced, and again after 48 hours.
+    @param limits All four.
+    """
+    self._check_manager()
+    self._check_limits(limits)
+    now: IVaultRules.Limits = self.limits
+    if (
+        limits.turnover_bps > now.turnover_bps
+        or limits.slippage_bps > now.slippage_bps
+        or limits.drawdown_bps > now.drawdown_bps
+        or limits.idle_bps < now.idle_bps
+    ):
+        if not timelock._ripe(
+            abi_encode(limits, method_id=method_id("set_limits((uint256,uint256,uint256,uint256))"))
+        ):
+            return
+    self.limits = limits
+    self._check_floors()
+    log LimitsSet(limits=limits)
+
+
+@external
+def set_allocator(account: address):
+    """
+    @notice Dismiss the allocator at once, or appoint one: announced, and again after 48 hours.
+    @param account The allocator; zero for none.
+    """
+    self._check_manager()
+    if account != empty(address) and not timelock._ripe(
+        abi_encode(account, method_id=method_id("set_allocator(address)"))
+    ):
+        return
+    self.charter.allocator = account
+    log RoleSet(role=ALLOCATOR, account=account)
+
+
+@external
+def resume():
+    """
+    @notice Let allocation go on after a stop or a drawdown, counted from the price that holds then: announced, and again
+            after 48 hours.
+    """
+    self._check_manager()
+    assert self.stopped or self.tripped, "nothing is stopped"
+    if not timelock._ripe(method_id("resume()")):
+        return
+    m: Mark = self._settle()
+    assert m.valid, "no valid price"
+    self.stopped = False
+    self.tripped = False
+    self.peak = self._price(m.net, m.supply)
+    log Resumed(price=self.peak)
+
+
+@external
+def stop():
+    """
+    @notice Stop allocation, and nothing else. The guardian or the manager may.
+    """
+    assert msg.sender == self.charter.guardian or msg.sender == self.charter.manager, "only guardian or manager"
+    self.stopped = True
+    log Stopped(by=msg.sender)
+
+
+@external
+def veto(change_id: bytes32):
+    """
+    @notice Take an announced change away. Only the guardian may.
+    @param change_id keccak256 of the call, as announced.
+    """
+    assert msg.sender == self.charter.guardian, "only the guardian"
+    timelock._veto(change_id)
+
+
+@external
+def hand_over(role: uint256, account: address):
+    """
+    @notice Give one's own role to another account.
+    @param role 1 the manager's, 3 the guardian's.
+    @param account The next holder.
+    """
+    assert account != empty(address), "account missing"
+    if role == MANAGER:
+        self._check_manager()
+        self.charter.manager = account
+    else:
+        assert role == GUARDIAN and msg.sender == self.charter.guardian, "not yours"
+        self.charter.guardian = account
+    log RoleSet(role=role, account=account)
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+@external
+@view
+def strategy(slot: uint256) -> IVaultRules.Strategy:
+    """
+    @notice What a slot is for.
+    @param slot Which, from 0.
+    @return Its strategy; an empty one where there is none.
+    """
+    return strategies._slots[slot]
+
+
+@external
+@view
+def held(slot: uint256) -> uint256:
+    """
+    @notice What stands in a slot.
+    @param slot Which, from 0.
+    @return Of its token, as it came in.
+    """
+    return strategies._held[slot]
+
+
+@external
+@view
+def values() -> (bool, uint256, uint256[8], uint256):
+    """
+    @notice What is held at the prices that hold.
+    @return Whether everything has a valid price; what is idle; each slot's worth, 0 where it has no price; what of the
+            whole is locked.
+    """
+    found: uint256[8] = empty(uint256[8])
+    valid: bool = True
+    for slot: uint256 in range(strategies.SLOTS):
+        known: bool = False
+        known, found[slot] = self._priced(slot)
+        valid = valid and known
+    return valid, self._idle(), found, self._mark().locked
+
+
+@external
+@view
+def ready_at(change_id: bytes32) -> uint256:
+    """
+    @notice When an announced change may be made.
+    @param change_id keccak256 of the call.
+    @return In unix seconds; 0 where it is not announced.
+    """
+    return timelock._ready_at[change_id]
+
+
+# --- sums ------------------------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _idle() -> uint256:
+    return staticcall IERC20(self.charter.asset).balanceOf(self)
+
+
+@internal
+@view
+def _priced(slot: uint256) -> (bool, uint256):
+    """
+    @dev What a slot is worth, and whether that is known.
+    """
+    known: bool = False
+    amount: uint256 = 0
+    known, amount = strategies._amount(slot)
+    if not known:
+        return False, 0
+    return strategies._worth(slot, amount, self._asset_unit)
+
+
+@internal
+@view
+def _value(slot: uint256) -> uint256:
+    """
+    @dev What a slot is worth; there must be a price.
+    """
+    known: bool = False
+    value: uint256 = 0
+    known, value = self._priced(slot)
+    assert known, "no valid price"
+    return value
+
+
+@internal
+@view
+def _liquid() -> uint256:
+    """
+    @dev What can be paid out at once.
+    """
+    total: uint256 = self._idle()
+    for slot: uint256 in range(strategies.SLOTS):
+        total += strategies._liquid(slot, self._asset_unit)
+    return total
+
+
+@internal
+@view
+def _mark() -> Mark:
+    """
+    @dev Where the vault stands this second, with the fee that is due.
+    """
+    valid: bool = True
+    gross: uint256 = self._idle()
+    for slot: uint256 in range(strategies.SLOTS):
+        if valid and strategies._held[slot] > 0:
+            value: uint256 = 0
+            valid, value = self._priced(slot)
+            gross += value
+    recorded: uint256 = self._recorded
+    if not valid:
+        gross = recorded
+    rest: uint256 = max(self._locked_until, block.timestamp) - block.timestamp
+    locked: uint256 = 0
+    if rest > 0:
+        duration: uint256 = self._locked_until - self._locked_at
+        locked = (self._locked * rest + duration - 1) // duration
+    if gross > recorded:
+        gain: uint256 = gross - recorded
+        if self.charter.unlock_s > 0:
+            rest = (locked * rest + gain * self.charter.unlock_s) // (locked + gain)
+            locked += gain
+    else:
+        locked -= min(locked, recorded - gross)
+    locked = min(locked, gross)
+    m: Mark = Mark(
+        valid=valid,
+        gross=gross,
+        locked=locked,
+        locked_until=block.timestamp + rest,
+        net=gross - locked,
+        fee_shares=0,
+        supply=erc20.totalSupply,
+    )
+    price: uint256 = self._price(m.net, m.supply)
+    if valid and m.supply > 0 and price > self.high_water:
+        gain: uint256 = (price - self.high_water) * (m.supply + VIRTUAL_SHARES) // RAY
+        fee: uint256 = gain * self.charter.fee_bps // strategies.WHOLE_BPS
+        m.fee_shares = fee * (m.supply + VIRTUAL_SHARES) // (m.net + VIRTUAL_ASSETS - fee)
+        m.supply += m.fee_shares
+    return m
+
+
+@internal
+def _settle() -> Mark:
+    """
+    @dev Write down where the vault stands, unless something has no price.
+    """
+    m: Mark = self._mark()
+    if not m.valid:
+        return m
+    self._recorded = m.gross
+    self._locked = m.locked
+    self._locked_at = block.timestamp
+    self._locked_until = m.locked_until
+    price: uint256 = self._price(m.net, m.supply)
+    if m.supply == 0:
+        self.high_water = price
+        self.peak = price
+        return m
+    if m.fee_shares > 0:
+        erc20._mint(self.charter.fee_to, m.fee_shares)
+    if price > self.high_water:
+        self.high_water = price
+    if price > self.peak:
+        self.peak = price
+    elif not self.tripped:
+        lowest: uint256 = self.peak * (strategies.WHOLE_BPS - self.limits.drawdown_bps) // strategies.WHOLE_BPS
+        if price < lowest:
+            self.tripped = True
+            log Tripped(price=price, peak=self.peak)
+    log Settled(gross=m.gross, locked=m.locked, fee_shares=m.fee_shares, price=price)
+    return m
+
+
+@internal
+@pure
+def _price(net: uint256, supply: uint256) -> uint256:
+    return (net + VIRTUAL_ASSETS) * RAY // (supply + VIRTUAL_SHARES)
+
+
+@internal
+@pure
+def _shares_for(assets: uint256, m: Mark) -> uint256:
+    return assets * (m.supply + VIRTUAL_SHARES) // (m.net + VIRTUAL_ASSETS)
+
+
+@internal
+@pure
+def _assets_for(shares: uint256, m: Mark) -> uint256:
+    return shares * (m.net + VIRTUAL_ASSETS) // (m.supply + VIRTUAL_SHARES)
+
+
+@internal
+@pure
+def _cost_of(shares: uint256, m: Mark) -> uint256:
+    all_shares: uint256 = m.supply + VIRTUAL_SHARES
+    return (shares * (m.net + VIRTUAL_ASSETS) + all_shares - 1) // all_shares
+
+
+@internal
+@view
+def _after_spread(assets: uint256) -> uint256:
+    return assets * (strategies.WHOLE_BPS - self.charter.spread_bps) // strategies.WHOLE_BPS
+
+
+@internal
+@view
+def _shares_taken(assets: uint256, m: Mark) -> uint256:
+    kept_bps: uint256 = strategies.WHOLE_BPS - self.charter.spread_bps
+    before: uint256 = (assets * strategies.WHOLE_BPS + kept_bps - 1) // kept_bps
+    return (before * (m.supply + VIRTUAL_SHARES) + m.net) // (m.net + VIRTUAL_ASSETS)
+
+
+@internal
+@pure
+def _room(m: Mark) -> uint256:
+    if not m.valid or m.gross >= strategies.LIMIT - 1:
+        return 0
+    return strategies.LIMIT - 1 - m.gross
+
+
+# --- moves -----------------------------------------------------------------------------------------------------------
+
+
+@internal
+def _enter(assets: uint256, shares: uint256, receiver: address, m: Mark):
+    assert m.valid, "no valid price"
+    assert shares > 0, "too little"
+    assert assets <= self._room(m), "too much"
+    erc20_transfers._collect(self.charter.asset, msg.sender, self, assets)
+    self._recorded = m.gross + assets
+    erc20._mint(receiver, shares)
+    log Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)
+
+
+@internal
+def _leave(assets: uint256, shares: uint256, receiver: address, owner: address, m: Mark):
+    assert m.valid, "no valid price: redeem in kind"
+    assert shares > 0, "shares missing"
+    self._take_shares(shares, owner)
+    idle: uint256 = self._idle()
+    for slot: uint256 in range(strategies.SLOTS):
+        if idle < assets:
+            pulled: uint256 = min(assets - idle, strategies._liquid(slot, self._asset_unit))
+            if pulled > 0:
+                strategies._pull(slot, pulled)
+                idle += pulled
+    assert idle >= assets, "not liquid: redeem in kind"
+    self._recorded = m.gross - assets
+    log Withdraw(sender=msg.sender, receiver=receiver, owner=owner, assets=assets, shares=shares)
+    erc20_transfers._pay(self.charter.asset, receiver, assets)
+
+
+@internal
+def _take_shares(shares: uint256, owner: address):
+    if msg.sender != owner:
+        erc20._spend_allowance(owner, msg.sender, shares)
+    erc20._burn(owner, shares)
+
+
+@internal
+def _reduce(slot: uint256, worth: uint256, target: uint256, least: uint256, slippage_bps: uint256):
+    """
+    @dev Sell what is above the target.
+    """
+    known: bool = False
+    amount: uint256 = 0
+    known, amount = strategies._amount(slot)
+    if target > 0:
+        amount = amount * (worth - target) // worth
+    expected: uint256 = worth - target
+    received: uint256 = strategies._sell(RULES, slot, amount, self.charter.asset)
+    assert received >= least, "less than the least"
+    self._check_slippage(received, expected, slippage_bps)
+
+
+@internal
+def _increase(slot: uint256, wanted: uint256, least: uint256, slippage_bps: uint256):
+    """
+    @dev Buy what is below the target, as far as what is idle goes.
+    """
+    spent: uint256 = min(wanted, self._idle())
+    received: uint256 = strategies._buy(RULES, slot, spent, self.charter.asset)
+    assert received >= least, "less than the least"
+    known: bool = False
+    worth: uint256 = 0
+    known, worth = strategies._worth(slot, received, self._asset_unit)
+    assert known, "no valid price"
+    self._check_slippage(worth, spent, slippage_bps)
+
+
+@internal
+@pure
+def _check_slippage(received: uint256, expected: uint256, slippage_bps: uint256):
+    # One unit for rounding: a price is rounded down.
+    assert received + 1 >= expected * (strategies.WHOLE_BPS - slippage_bps) // strategies.WHOLE_BPS, "slippage"
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _check_manager():
+    assert msg.sender == self.charter.manager, "only the manager"
+
+
+@internal
+@view
+def _check_limits(limits: IVaultRules.Limits):
+    assert staticcall IVaultRules(RULES).check_limits(limits)
+
+
+@internal
+@view
+def _check_floors():
+    """
+    @dev All that must be kept somewhere fits into the whole.
+    """
+    total: uint256 = self.limits.idle_bps
+    for slot: uint256 in range(strategies.SLOTS):
+        total += strategies._slots[slot].min_bps
+    assert total <= strategies.WHOLE_BPS, "floors above the whole"

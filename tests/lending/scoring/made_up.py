@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from koinon.lending.scoring.frame import Categorical, Frame, Numeric
+from koinon.lending.scoring.frame import Categorical, Column, Frame, Numeric
 
 
 def made_up(rows=1200, seed=1, *, timed=False, groups=False, repeat=0):
@@ -19,7 +19,7 @@ def made_up(rows=1200, seed=1, *, timed=False, groups=False, repeat=0):
     odds = odds - 0.8 * np.where(np.isnan(income), 0.5, np.log(np.nan_to_num(income, nan=3000) / 3000))
     odds = odds + (0.7 * group if groups else 0.0)
     labels = (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.int64)
-    columns = {
+    columns: dict[str, Column] = {
         "debt": Numeric(debt),
         "arrears": Numeric(arrears),
         "income": Numeric(income),

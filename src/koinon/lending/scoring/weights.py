@@ -12,6 +12,8 @@ from koinon.lending.scoring.frame import Floats, Integers
 from koinon.lending.scoring.measures import expit
 
 SMALL: Final = 1e-6
+LEVEL: Final = 10.0
+"""What a squared distance of 1 between groups' mean log odds costs, in nats a row."""
 
 
 def fit_weights(
@@ -21,6 +23,7 @@ def fit_weights(
     weights: Floats | None = None,
     ridge: float = 1.0,
     prior: float = 0.0,
+    level: Floats | None = None,
 ) -> tuple[float, Floats]:
     """The intercept and one weight a column.
 
@@ -31,6 +34,9 @@ def fit_weights(
         How much each row counts.
     ridge, prior : float
         Half of ``ridge`` times the squared distance of the weights from ``prior`` is added to the loss.
+
+    level : float64 array, shape (groups, columns), optional
+        How far each group's mean evidence lies from everyone's; scores are held level across them.
 
     Raises
     ------
@@ -45,8 +51,12 @@ def fit_weights(
         odds = theta[0] + evidence @ theta[1:]
         error = each * (expit(odds) - labels)
         away = theta[1:] - prior
+        tilt = np.zeros(0) if level is None else level @ theta[1:]
         value = float((each * (np.logaddexp(0.0, odds) - labels * odds)).sum() + ridge / 2 * (away @ away))
+        value += LEVEL * total / 2 * float(tilt @ tilt)
         gradient = np.concatenate([[error.sum()], evidence.T @ error + ridge * away])
+        if level is not None:
+            gradient[1:] += LEVEL * total * (tilt @ level)
         return value / total, gradient / total
 
     rate = float((each * labels).sum() / total)

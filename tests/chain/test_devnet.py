@@ -10,7 +10,8 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from koinon.chain.address import ZERO_ADDRESS
 from koinon.chain.canonical import CANONICAL, FACTORY, FACTORY_CODE, FOREIGN
 from koinon.chain.contract import Call
 from koinon.chain.devnet import CHAIN_ID, FUNDED, Devnet, Watch
+from koinon.chain.devnet_outbox import MinedBlock
 from koinon.chain.rpc import Rpc
-from koinon.chain.saved_state import prepare_state
+from koinon.chain.saved_state import held, is_held, prepare_state
 from koinon.chain.sender import Sender
 from koinon.chain.supervisor import Supervisor
 from koinon.errors import BadInput, IntegrityError, NodeUnavailable, SetupError, WrongNetwork
@@ -172,6 +174,37 @@ def test_time_on_the_chain_is_the_clocks_and_never_runs_back(make):
     started = (devnet.data_dir / "root.secret").stat().st_mtime
     assert stamps[0] >= int(started) - 1
     assert born <= started
+
+
+def test_a_new_chain_can_begin_in_the_past_and_keeps_its_own_beginning(make):
+    begins = int(time.time()) - 90 * 86_400
+    devnet = make(begins=begins)
+    with Rpc(devnet.start()) as rpc:
+        genesis, _ = rpc.call("eth_getBlockByNumber", "0x0", False), rpc.call("evm_mine")
+        first = rpc.call("eth_getBlockByNumber", "latest", False)
+    assert begins - 600 <= int(genesis["timestamp"], 16) <= begins
+    assert 0 < int(first["timestamp"], 16) - int(genesis["timestamp"], 16) < 60
+    devnet.stop()
+    again = make(begins=begins + 86_400)
+    again.start()
+    assert again.genesis_hash == genesis["hash"]
+
+
+def test_no_copy_is_made_while_somebody_mines_without_a_pause(make, folder):
+    devnet = make()
+    with Rpc(devnet.start()) as rpc:
+        with held(folder):
+            assert is_held(folder)
+            for number in (1, 2):  # whoever has seen the second has decided about the first
+                rpc.call("evm_mine")
+                until(lambda: any(block.number == number for block in seen(devnet)))  # noqa: B023
+            assert not (folder / "checkpoint.json").exists()
+        assert not is_held(folder)
+        until((folder / "checkpoint.json").exists)
+
+
+def seen(devnet: Devnet) -> Sequence[MinedBlock]:
+    return supervisor(devnet).outbox.after(0)
 
 
 def test_a_second_process_attaches(make):

@@ -59,6 +59,9 @@ class Devnet:
     port : int, optional
         A fixed port; otherwise a free one, the same again at every start where possible.
     watch : Watch, optional
+    begins : int, optional
+        Unix seconds of a new chain's first block, for one given a past; its clock begins there, too. A
+        chain that is there already keeps its own.
     """
 
     def __init__(
@@ -68,7 +71,9 @@ class Devnet:
         *,
         port: int | None = None,
         watch: Watch | None = None,
+        begins: int | None = None,
     ) -> None:
+        self._begins = begins
         self.data_dir = Path(data_dir).absolute()
         self._anvil_path = anvil_path
         self._fixed_port = port
@@ -248,6 +253,9 @@ class Devnet:
         supervisor = Supervisor(executable, self.data_dir, identity, port, self._watch)
         supervisor.start()
         self._supervisor, self._identity, self._url = supervisor, identity, f"http://{HOST}:{port}"
+        if record is None and self._begins is not None:
+            with Rpc(self._url, timeout_s=self._watch.answer_s) as rpc:
+                rpc.call("evm_setTime", identity.genesis_time + 1)
 
     def _choose_port(self, last: int | None) -> int:
         if self._fixed_port is not None:
@@ -262,7 +270,9 @@ class Devnet:
 
     def _make_genesis(self, executable: Path) -> Identity:
         """Anvil takes a genesis file or a saved chain, never both: run it once on one to get the other."""
-        born = int(time.time()) - secrets.randbelow(2**22)  # makes the genesis hash unlike any other devnet's
+        # A random second makes the genesis hash unlike any other devnet's.
+        latest, spread = (int(time.time()), 2**22) if self._begins is None else (self._begins, 600)
+        born = latest - secrets.randbelow(spread)
         path = self.data_dir / "genesis.json"
         write_private(path, orjson.dumps(self._genesis(born)))
         port = free_port()

@@ -7,9 +7,11 @@ what anvil starts from, ``backups/`` has older copies, one from each start and o
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,7 @@ from koinon.chain.keys import write_private
 from koinon.errors import IntegrityError
 
 BACKUPS: Final = 3
+HOLD: Final = "hold"
 BACKUP_EVERY_S: Final = 600.0
 
 
@@ -76,6 +79,27 @@ def kept_since(backups: Path) -> int:
     numbers = [path.name.removesuffix(".json.gz").split("-")[2:] for path in backups.glob("state-*.json.gz")]
     numbers = [number for number in numbers if number]  # older ones do not say
     return min((int(number[0]) for number in sorted(numbers, key=lambda one: int(one[0]))[-2:]), default=0)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Inside, whoever runs the chain in this folder makes no copy of it: a copy needs a moment without new
+    blocks, and whoever mines thousands leaves none. The outbox keeps what is mined meanwhile."""
+    with (folder / HOLD).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether somebody is in `held` for this folder now."""
+    try:
+        with (folder / HOLD).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def last_block(content: bytes) -> int:

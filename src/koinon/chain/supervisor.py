@@ -31,7 +31,7 @@ from koinon.chain.devnet_outbox import DevnetOutbox
 from koinon.chain.keys import write_private
 from koinon.chain.replay import HOST, replay
 from koinon.chain.rpc import BATCH, Rpc, RpcError
-from koinon.chain.saved_state import back_up, is_due, kept_since, last_block, prepare_state
+from koinon.chain.saved_state import back_up, is_due, is_held, kept_since, last_block, prepare_state
 from koinon.chain.sqlite_outbox import FILE_NAME, chain_name
 from koinon.errors import ChainError, NodeUnavailable, SetupError, WrongNetwork
 
@@ -152,7 +152,8 @@ class Supervisor:
                 try:
                     block = self._with_room(lambda: self.outbox.follow(rpc))
                     silent = 0
-                    if block is not None and block != self._saved_block and now - saved >= save_every:
+                    due = block is not None and block != self._saved_block and now - saved >= save_every
+                    if due and not is_held(self._folder):
                         unsaved = self._with_room(lambda: self._save(rpc)) is None
                         saved = time.monotonic()
                         save_every = max(self._watch.save_every_s, 20 * (saved - now))

@@ -52,6 +52,10 @@ class Accounts:
         self._by_address[person.address] = person
         return person
 
+    def only(self, role: str) -> Person:
+        """The one account of a role, made when it is first asked for."""
+        return self._people.get(f"{role} 1") or self.new(role)
+
     def several(self, count: int, role: str, kind: str = "") -> list[Person]:
         """So many accounts of a role."""
         return [self.new(role, kind) for _ in range(count)]

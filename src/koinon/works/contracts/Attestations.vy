@@ -342,6 +342,20 @@ def is_issuer(schema: bytes32, account: address) -> bool:
 
 @external
 @view
+def is_signed_by_issuer(schema: bytes32, issuer: address, digest: bytes32, signature: Bytes[1024]) -> bool:
+    """
+    @notice For other things that one issuer signs: an offer that follows from a score.
+    @param schema Which schema.
+    @param issuer Who is said to have signed.
+    @param digest What.
+    @param signature The signature, of a key or a contract (ERC-1271).
+    @return Whether this is one of the present issuers and its signature.
+    """
+    return issuer in self._present(schema).accounts and signatures._signed_by(issuer, digest, signature)
+
+
+@external
+@view
 def uid_of(attestation: Attestation) -> bytes32:
     """
     @param attestation What issuers say.

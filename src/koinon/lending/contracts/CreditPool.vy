@@ -1,0 +1,1026 @@
+# SPDX-License-Identifier: Apache-2.0
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title Credit pool
+@license Apache-2.0
+@author Koinon
+@notice Lending of one token against one other, on terms that follow the borrower's score.
+        - A tier, from the score, says how much may be borrowed against collateral (LLTV), the spread above the pool's rate,
+          and the most one borrower may owe. Both stay with the loan: a score that falls later never makes an open loan
+          unsound, and an expired score only stops new borrowing. Wallets without a score get the worst tier.
+        - Every tier's spread must pay for what it is expected to lose: spread >= PD * LGD + capital charge.
+        - Lenders choose a tranche. The junior one bears every loss first and earns the spreads; the senior one loses only
+          when nothing junior is left. Both earn the pool's rate. Nobody may borrow, and nobody junior may leave, where
+          junior assets would fall below their share of the debt.
+        - An unsound loan is sold by Dutch auction: the liquidator's bonus grows with time, and only part of a loan
+          that is still covered may be sold at once. What no collateral covers is a loss at that moment.
+        - Part of the interest goes to the till of the model that scores, where its owners and its data share it.
+        LLTV never reaches 100 %: collateral at the threshold always pays the debt and the highest bonus. A loan beyond
+        its collateral would let whoever holds the issuers' keys lend the junior tranche to themselves.
+@dev All parameters are fixed at creation. Nobody owns a pool, and nothing pauses it. Every external function is closed
+     while another runs, views as well. Balances are never read: what the pool has is what its books say, and
+     cash + debt = senior + junior + fees, to the unit. A token that changes balances by itself harms its own pool.
+     Debts of a tier share one index: the tier's debt divided by its shares.
+@custom:source Morpho Blue (shares, isolated markets), ERC-1271, EIP-712
+"""
+
+from ethereum.ercs import IERC20Detailed
+from interfaces import IBundles
+from interfaces import ICreditPool
+from koinon.lending.contracts import interest
+from koinon.markets.contracts.interfaces import IPriceFeed
+from koinon.works.contracts import eip712
+from koinon.works.contracts import erc20_transfers
+from koinon.works.contracts.interfaces import IAttestations
+from koinon.works.contracts.interfaces import IWorks
+
+implements: ICreditPool
+
+
+NAME: constant(String[18]) = "Koinon Credit Pool"
+VERSION: constant(String[1]) = "1"
+NAME_HASH: constant(bytes32) = keccak256("Koinon Credit Pool")
+VERSION_HASH: constant(bytes32) = keccak256("1")
+OFFER_TYPE_HASH: constant(bytes32) = keccak256(
+    "Offer(address pool,address borrower,uint256 amount,uint256 collateralRatioBps,uint256 spreadBps,uint256 tier,uint256 expiresAt,uint256 nonce)"
+)
+BPS: constant(uint256) = 10_000
+WAD: constant(uint256) = 10**18
+SENIOR: constant(uint256) = 0
+JUNIOR: constant(uint256) = 1
+EXIT_WINDOW_S: constant(uint256) = 259_200
+AUCTIONS_LAST: constant(uint256) = 4  # times the seconds in which the bonus grows
+LARGEST: constant(uint256) = 2**96  # of a loan, of collateral, and of a tranche when something is added
+MOST_SHARES: constant(uint256) = 2**144
+LOW: constant(uint256) = 2**128 - 1
+MASK: constant(uint256) = 2**32 - 1
+
+MARKET: immutable(ICreditPool.Market)
+TIERS: immutable(uint256[8])
+TIER_COUNT: immutable(uint256)
+PRICE_TOP: immutable(uint256)
+PRICE_BOTTOM: immutable(uint256)
+
+_tranches: uint256  # senior assets, junior assets: 128 bits each
+_sums: uint256  # debt 128 bits, fees 88, time of the last accrual 40
+_tiers: uint256[8]  # debt, its shares: 128 bits each
+_supply_before: uint256  # what both tranches had before anything happened in this block
+_total_shares: uint256[2]
+_epochs: uint256[2]  # a tranche that lost everything begins anew: its old shares are worth nothing
+_shares: HashMap[uint256, HashMap[uint256, HashMap[address, uint256]]]  # tranche -> epoch -> account
+_exit_shares: HashMap[address, uint256]
+_exit_from: HashMap[address, uint256]
+_loans: HashMap[address, uint256]  # collateral 128 bits, tier 8, when it was last confirmed 40, start of the auction 40
+_debt_shares: HashMap[address, uint256]
+_defaulted_at: HashMap[address, uint256]
+_spent_offers: HashMap[address, HashMap[bytes32, bool]]
+
+
+@deploy
+def __init__(market_: ICreditPool.Market, tiers_: DynArray[ICreditPool.Tier, 8]):
+    """
+    @notice A pool with these terms for ever. `CreditPoolFactory` checks them; a pool that it does not know may have any.
+    @param market_ Tokens, price feed, who scores, rates and limits.
+    @param tiers_ Terms from the best score to none at all; each no better than the one before.
+    """
+    MARKET = market_
+    packed: uint256[8] = empty(uint256[8])
+    index: uint256 = 0
+    for tier: ICreditPool.Tier in tiers_:
+        packed[index] = (
+            (tier.cap << 160)
+            | (tier.lltv_bps << 128)
+            | (tier.spread_bps << 96)
+            | (tier.pd_bps << 64)
+            | (tier.lgd_bps << 32)
+            | tier.capital_bps
+        )
+        index += 1
+    TIERS = packed
+    TIER_COUNT = len(tiers_)
+    decimals: uint256 = convert(staticcall IPriceFeed(market_.feed).decimals(), uint256)
+    PRICE_TOP = 10 ** convert(staticcall IERC20Detailed(market_.loan_token).decimals(), uint256)
+    PRICE_BOTTOM = 10 ** (convert(staticcall IERC20Detailed(market_.collateral_token).decimals(), uint256) + decimals)
+
+
+# --- lenders ---------------------------------------------------------------------------------------------------------
+
+
+@external
+def deposit(tranche: uint256, assets: uint256, receiver: address) -> uint256:
+    """
+    @notice Lend to the pool.
+    @param tranche 0 senior, 1 junior.
+    @param assets How much of the loan token the caller pays; exactly this must arrive.
+    @param receiver Who gets the shares.
+    @return The shares.
+    """
+    self._require(receiver)
+    books: ICreditPool.Books = self._accrue()
+    total: uint256 = self._total(tranche, books)
+    assert assets < LARGEST and total + assets < LARGEST, "amount too large"
+    supply: uint256 = self._total_shares[tranche]
+    shares: uint256 = interest._to_shares(assets, total, supply, False)
+    assert shares > 0, "amount too small"
+    assert supply + shares < MOST_SHARES, "tranche worn out"
+    self._total_shares[tranche] = supply + shares
+    self._shares[tranche][self._epochs[tranche]][receiver] += shares
+    self._add(tranche, books, assets)
+    log ICreditPool.Deposited(
+        tranche=tranche, payer=msg.sender, receiver=receiver, assets=assets, shares=shares
+    )
+    erc20_transfers._collect(MARKET.loan_token, msg.sender, self, assets)
+    return shares
+
+
+@external
+def withdraw(tranche: uint256, assets: uint256, receiver: address) -> uint256:
+    """
+    @notice Take an amount of one's own back, as far as there is cash.
+    @param tranche 0 senior, 1 junior (after `announce_exit` where the pool asks for notice).
+    @param assets How much.
+    @param receiver Who gets it.
+    @return The shares it took.
+    """
+    books: ICreditPool.Books = self._accrue()
+    total: uint256 = self._total(tranche, books)
+    shares: uint256 = interest._to_shares(assets, total, self._total_shares[tranche], True)
+    self._take(tranche, books, assets, shares, receiver)
+    return shares
+
+
+@external
+def redeem(tranche: uint256, shares: uint256, receiver: address) -> uint256:
+    """
+    @notice Give shares back for what they are worth, as far as there is cash.
+    @param tranche 0 senior, 1 junior (after `announce_exit` where the pool asks for notice).
+    @param shares How many.
+    @param receiver Who gets the assets.
+    @return The assets.
+    """
+    books: ICreditPool.Books = self._accrue()
+    total: uint256 = self._total(tranche, books)
+    assets: uint256 = interest._to_assets(shares, total, self._total_shares[tranche])
+    self._take(tranche, books, assets, shares, receiver)
+    return assets
+
+
+@external
+def announce_exit(shares: uint256):
+    """
+    @notice Say that junior shares will leave. They may from the pool's notice on, for three days; until then they bear
+            losses as before. Replaces what was announced earlier.
+    @param shares How many.
+    """
+    from_time: uint256 = block.timestamp + MARKET.junior_notice_s
+    self._exit_shares[msg.sender] = shares
+    self._exit_from[msg.sender] = from_time
+    log ICreditPool.ExitAnnounced(account=msg.sender, shares=shares, from_time=from_time)
+
+
+# --- borrowers -------------------------------------------------------------------------------------------------------
+
+
+@external
+def supply_collateral(amount: uint256, borrower: address):
+    """
+    @notice Put collateral behind a loan, one's own or another's.
+    @param amount How much the caller pays; exactly this must arrive.
+    @param borrower Whose.
+    """
+    self._require(borrower)
+    assert amount > 0 and amount < LARGEST, "amount out of range"
+    loan: uint256 = self._loans[borrower]
+    assert (loan >> 128) + amount < LARGEST, "amount out of range"
+    self._loans[borrower] = loan + (amount << 128)
+    log ICreditPool.CollateralSupplied(borrower=borrower, payer=msg.sender, amount=amount)
+    erc20_transfers._collect(MARKET.collateral_token, msg.sender, self, amount)
+
+
+@external
+def withdraw_collateral(amount: uint256, receiver: address):
+    """
+    @notice Take collateral back, as far as one's loan stays sound by the price that borrowing needs.
+    @param amount How much.
+    @param receiver Who gets it.
+    """
+    self._require(receiver)
+    books: ICreditPool.Books = self._accrue()
+    loan: ICreditPool.Position = self._position(msg.sender, books)
+    assert amount > 0 and amount <= loan.collateral, "more than there is"
+    loan.collateral -= amount
+    if loan.debt > 0:
+        assert self._covers(self._worth(loan.collateral, self._market_price()), loan), "too little collateral"
+    self._keep(msg.sender, loan)
+    log ICreditPool.CollateralWithdrawn(borrower=msg.sender, receiver=receiver, amount=amount)
+    erc20_transfers._pay(MARKET.collateral_token, receiver, amount)
+
+
+@external
+def borrow(amount: uint256, receiver: address) -> uint256:
+    """
+    @notice Borrow against one's collateral, on the terms of one's tier. An open loan whose tier became better moves to it
+            as a whole. If it became worse, the loan keeps its tier while the pool's grace lasts from when a score last gave it,
+            and moves afterwards.
+    @param amount How much; the whole debt must reach the pool's least.
+    @param receiver Who gets it.
+    @return The caller's debt.
+    """
+    assert not MARKET.offer_required, "this pool needs an offer"
+    assert amount > 0, "amount out of range"
+    return self._borrow(amount, receiver, 0, 0)
+
+
+@external
+def borrow_with_offer(
+    offer: ICreditPool.Offer, signer: address, signature: Bytes[1024], receiver: address
+) -> uint256:
+    """
+    @notice Borrow exactly as an issuer of scores offered. An offer may ask for more than one's tier does, never less.
+    @param offer What was offered to the caller.
+    @param signer Which issuer signed it.
+    @param signature Its signature.
+    @param receiver Who gets the amount.
+    @return The caller's debt.
+    """
+    assert offer.pool == self and offer.borrower == msg.sender, "offer for somebody else"
+    assert block.timestamp <= offer.expires_at, "offer expired"
+    assert offer.amount > 0, "amount out of range"
+    assert offer.tier < TIER_COUNT and offer.spread_bps == (TIERS[offer.tier] >> 96) & MASK, "no tier has this spread"
+    digest: bytes32 = self._offer_digest(offer)
+    assert not self._spent_offers[signer][digest], "offer already used"
+    assert staticcall IAttestations(MARKET.attestations).is_signed_by_issuer(
+        MARKET.schema, signer, digest, signature
+    ), "not signed by an issuer"
+    self._spent_offers[signer][digest] = True
+    log ICreditPool.OfferSpent(signer=signer, digest=digest, borrowed=True)
+    return self._borrow(offer.amount, receiver, offer.tier + 1, offer.collateral_ratio_bps)
+
+
+@external
+def cancel_offer(offer: ICreditPool.Offer):
+    """
+    @notice Take one's own offer back; the caller is its signer.
+    @param offer What was offered.
+    """
+    digest: bytes32 = self._offer_digest(offer)
+    assert not self._spent_offers[msg.sender][digest], "offer already used"
+    self._spent_offers[msg.sender][digest] = True
+    log ICreditPool.OfferSpent(signer=msg.sender, digest=digest, borrowed=False)
+
+
+@external
+def refinance() -> uint256:
+    """
+    @notice Move one's open loan to one's present tier, without borrowing more. As `borrow`, with all its checks.
+    @return The caller's debt.
+    """
+    assert not MARKET.offer_required, "this pool needs an offer"
+    assert self._debt_shares[msg.sender] > 0, "no loan"
+    return self._borrow(0, msg.sender, 0, 0)
+
+
+@external
+def repay(amount: uint256, borrower: address) -> uint256:
+    """
+    @notice Pay a debt back, one's own or another's.
+    @param amount The most to pay; what is above the debt is not taken. What is left must reach the pool's least debt.
+    @param borrower Whose.
+    @return What was paid.
+    """
+    books: ICreditPool.Books = self._accrue()
+    loan: ICreditPool.Position = self._position(borrower, books)
+    paid: uint256 = min(amount, loan.debt)
+    assert paid > 0, "nothing to repay"
+    loan = self._reduce(loan, books, paid)
+    assert loan.debt == 0 or loan.debt >= MARKET.min_debt, "leaves dust"
+    self._keep(borrower, loan)
+    log ICreditPool.Repaid(borrower=borrower, payer=msg.sender, amount=paid, debt=loan.debt)
+    erc20_transfers._collect(MARKET.loan_token, msg.sender, self, paid)
+    return paid
+
+
+# --- liquidators -----------------------------------------------------------------------------------------------------
+
+
+@external
+def mark(borrower: address) -> bool:
+    """
+    @notice Begin the auction of a loan that is unsound by the feeders' price, or end that of one that is sound again.
+            Anyone may.
+    @param borrower Whose loan.
+    @return Whether an auction runs.
+    """
+    books: ICreditPool.Books = self._accrue()
+    loan: ICreditPool.Position = self._position(borrower, books)
+    if self._covers(self._worth(loan.collateral, self._feeder_price()), loan):
+        if loan.auction_from != 0:
+            loan.auction_from = 0
+            self._keep(borrower, loan)
+            log ICreditPool.AuctionEnded(borrower=borrower)
+        return False
+    self._keep(borrower, self._auctioned(borrower, loan))
+    return True
+
+
+@external
+def liquidate(
+    borrower: address, repay: uint256, least_collateral: uint256, receiver: address
+) -> (uint256, uint256):
+    """
+    @notice Repay part of an unsound loan and take collateral of that worth and the auction's bonus, by the feeders'
+            price. Anyone may; the first call begins the auction at its least bonus. Where all collateral goes, what
+            is still owed is a loss of the junior tranche, then of the senior one.
+    @param borrower Whose loan.
+    @param repay The most to repay. At most the close factor of a loan that its collateral still covers with the bonus.
+    @param least_collateral The least to get for it.
+    @param receiver Who gets the collateral.
+    @return What was repaid and what was taken.
+    """
+    self._require(receiver)
+    books: ICreditPool.Books = self._accrue()
+    loan: ICreditPool.Position = self._position(borrower, books)
+    price: uint256 = self._feeder_price()
+    worth: uint256 = self._worth(loan.collateral, price)
+    assert not self._covers(worth, loan), "the loan is sound"
+    loan = self._auctioned(borrower, loan)
+    bonus: uint256 = self._bonus(loan.auction_from)
+
+    paid: uint256 = loan.debt * MARKET.close_factor_bps // BPS
+    if loan.debt - paid < MARKET.min_debt or worth * BPS < loan.debt * (BPS + bonus):
+        paid = loan.debt
+    paid = min(paid, repay)
+    seized: uint256 = paid * (BPS + bonus) * PRICE_BOTTOM // (BPS * price * PRICE_TOP)
+    if seized >= loan.collateral:
+        seized = loan.collateral
+        paid = min(
+            paid, interest._ceil_div(seized * price * PRICE_TOP * BPS, PRICE_BOTTOM * (BPS + bonus))
+        )
+    assert paid > 0, "nothing to repay"
+    assert seized >= least_collateral, "too little collateral for it"
+    loan.collateral -= seized
+    loan = self._reduce(loan, books, paid)
+    if loan.debt > 0:
+        if loan.collateral == 0:
+            books.debt -= paid
+            loan = self._realise(borrower, loan, books)
+        else:
+            assert (
+                min(loan.debt, self._worth(loan.collateral, price)) >= MARKET.min_debt
+            ), "leaves dust"
+    self._keep(borrower, loan)
+    log ICreditPool.Liquidated(
+        borrower=borrower,
+        liquidator=msg.sender,
+        receiver=receiver,
+        repaid=paid,
+        seized=seized,
+        bonus_bps=bonus,
+        debt=loan.debt,
+    )
+    erc20_transfers._collect(MARKET.loan_token, msg.sender, self, paid)
+    erc20_transfers._pay(MARKET.collateral_token, receiver, seized)
+    return paid, seized
+
+
+# --- the model -------------------------------------------------------------------------------------------------------
+
+
+@external
+def pay_fee() -> uint256:
+    """
+    @notice Send what the model earned to its till, as far as there is cash. Anyone may.
+    @return What was sent.
+    """
+    books: ICreditPool.Books = self._accrue()
+    amount: uint256 = min(books.fees, self._cash(books))
+    if amount == 0:
+        return 0
+    till: address = staticcall IWorks(MARKET.works).till_of(MARKET.work_id)
+    self._set_sums(books.debt, books.fees - amount)
+    log ICreditPool.FeePaid(till=till, amount=amount)
+    erc20_transfers._pay(MARKET.loan_token, till, amount)
+    return amount
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@external
+@view
+def market() -> ICreditPool.Market:
+    """
+    @return All that was fixed at creation but the tiers.
+    """
+    return MARKET
+
+
+@external
+@view
+def tiers() -> DynArray[ICreditPool.Tier, 8]:
+    """
+    @return The tiers' terms, best first.
+    """
+    found: DynArray[ICreditPool.Tier, 8] = []
+    for index: uint256 in range(TIER_COUNT, bound=8):
+        found.append(self._terms(index))
+    return found
+
+
+@external
+@view
+def books() -> ICreditPool.Books:
+    """
+    @return What the tranches have, what the model is owed, and what is lent out, in all and by tier, at this second.
+    """
+    return self._accrued()[0]
+
+
+@external
+@view
+def position_of(borrower: address) -> ICreditPool.Position:
+    """
+    @param borrower Whose.
+    @return Collateral, debt at this second, its shares, the loan's tier, when a score last gave it, and when an auction
+            began (0 none).
+    """
+    return self._position(borrower, self._accrued()[0])
+
+
+@external
+@view
+def tier_of(borrower: address) -> uint256:
+    """
+    @notice Which tier new borrowing would get; reverts where none may be had because a score ended.
+    @param borrower Who.
+    @return The tier.
+    """
+    return self._score_of(borrower)[0]
+
+
+@external
+@view
+def assets_of(tranche: uint256, account: address) -> uint256:
+    """
+    @param tranche 0 senior, 1 junior.
+    @param account A lender.
+    @return What its shares are worth at this second.
+    """
+    return self._assets_of(tranche, account, self._accrued()[0])
+
+
+@external
+@view
+def shares_of(tranche: uint256, account: address) -> uint256:
+    """
+    @param tranche 0 senior, 1 junior.
+    @param account A lender.
+    @return Its shares.
+    """
+    return self._shares[tranche][self._epochs[tranche]][account]
+
+
+@external
+@view
+def total_shares(tranche: uint256) -> uint256:
+    """
+    @param tranche 0 senior, 1 junior.
+    @return All its shares.
+    """
+    return self._total_shares[tranche]
+
+
+@external
+@view
+def max_withdraw(tranche: uint256, account: address) -> uint256:
+    """
+    @notice What `withdraw` would give at this second.
+    @param tranche 0 senior, 1 junior.
+    @param account A lender.
+    @return The least of what it has, the cash, and for a junior lender what coverage and notice let go.
+    """
+    books: ICreditPool.Books = self._accrued()[0]
+    most: uint256 = min(self._assets_of(tranche, account, books), self._cash(books))
+    if tranche == SENIOR:
+        return most
+    needed: uint256 = interest._ceil_div(books.debt * MARKET.coverage_bps, BPS)
+    most = min(most, books.junior - min(needed, books.junior))
+    if MARKET.junior_notice_s > 0:
+        if not self._may_exit(account):
+            return 0
+        announced: uint256 = interest._to_assets(
+            self._exit_shares[account], books.junior, self._total_shares[JUNIOR]
+        )
+        most = min(most, announced)
+    return most
+
+
+@external
+@view
+def liquidity() -> uint256:
+    """
+    @return The cash that may be borrowed or withdrawn at this second.
+    """
+    return self._cash(self._accrued()[0])
+
+
+@external
+@view
+def base_rate() -> uint256:
+    """
+    @return The pool's rate a year at this second, before any tier's spread, in 1e-18.
+    """
+    return self._rate(self._accrued()[0])
+
+
+@external
+@view
+def is_sound(borrower: address) -> bool:
+    """
+    @param borrower Whose loan.
+    @return Whether its collateral still covers it by the loan's own LLTV and the feeders' price.
+    """
+    loan: ICreditPool.Position = self._position(borrower, self._accrued()[0])
+    return loan.debt == 0 or self._covers(self._worth(loan.collateral, self._feeder_price()), loan)
+
+
+@external
+@view
+def offer_digest(offer: ICreditPool.Offer) -> bytes32:
+    """
+    @param offer What is offered.
+    @return What an issuer signs (EIP-712).
+    """
+    return self._offer_digest(offer)
+
+
+@external
+@view
+def eip712Domain() -> (bytes1, String[18], String[1], uint256, address, bytes32, DynArray[uint256, 1]):
+    """
+    @notice The signing domain (ERC-5267).
+    @return Which fields are used, name, version, chain id, contract, salt and extensions.
+    """
+    return (0x0f, NAME, VERSION, chain.id, self, empty(bytes32), [])
+
+
+# --- books -----------------------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _accrued() -> (ICreditPool.Books, uint256, uint256, uint256, uint256):
+    """
+    @dev The books at this second, and the interest since they were written: all of it, the fee, the junior part. The pool's
+         rate is for both tranches by what they have; the spread is for the junior one, which bears the risk.
+    """
+    sums: uint256 = self._sums
+    tranches: uint256 = self._tranches
+    books: ICreditPool.Books = ICreditPool.Books(
+        senior=tranches >> 128, junior=tranches & LOW, fees=(sums >> 40) & (2**88 - 1), debt=sums >> 128, debts=empty(uint256[8])
+    )
+    elapsed: uint256 = block.timestamp - (sums & (2**40 - 1))
+    if books.debt == 0:
+        return books, 0, 0, 0, 0
+    rate: uint256 = self._rate(books)
+    total: uint256 = 0
+    risk: uint256 = 0
+    for index: uint256 in range(TIER_COUNT, bound=8):
+        debt: uint256 = self._tiers[index] >> 128
+        if debt > 0 and elapsed > 0:
+            spread: uint256 = ((TIERS[index] >> 96) & MASK) * (WAD // BPS)
+            grown: uint256 = debt * interest._growth(rate + spread, elapsed) // WAD
+            if grown > 0:
+                total += grown
+                risk += grown * spread // (rate + spread)
+                debt += grown
+        books.debts[index] = debt
+    if total == 0:
+        return books, 0, 0, 0, rate
+    fee: uint256 = min(total * MARKET.fee_bps // BPS, 2**88 - 1 - books.fees)
+    risk = risk * (total - fee) // total
+    to_junior: uint256 = 0
+    if self._total_shares[JUNIOR] > 0:
+        if self._total_shares[SENIOR] == 0:
+            to_junior = total - fee
+        else:
+            to_junior = risk + (total - fee - risk) * books.junior // max(books.junior + books.senior, 1)
+    books.debt += total
+    books.fees += fee
+    books.junior += to_junior
+    books.senior += total - fee - to_junior
+    return books, total, fee, to_junior, rate
+
+
+@internal
+def _accrue() -> ICreditPool.Books:
+    """
+    @dev Write the books of this second.
+    """
+    books: ICreditPool.Books = empty(ICreditPool.Books)
+    total: uint256 = 0
+    fee: uint256 = 0
+    to_junior: uint256 = 0
+    rate: uint256 = 0
+    books, total, fee, to_junior, rate = self._accrued()
+    if self._sums & (2**40 - 1) != block.timestamp:
+        self._supply_before = books.senior + books.junior
+    if total > 0:
+        for index: uint256 in range(TIER_COUNT, bound=8):
+            word: uint256 = self._tiers[index]
+            if word >> 128 != books.debts[index]:
+                self._tiers[index] = (books.debts[index] << 128) | (word & LOW)
+        self._set_tranches(books.senior, books.junior)
+        log ICreditPool.Accrued(interest=total, fee=fee, to_junior=to_junior, base_rate_bps=rate * BPS // WAD)
+    self._set_sums(books.debt, books.fees)
+    return books
+
+
+@internal
+@view
+def _rate(books: ICreditPool.Books) -> uint256:
+    return interest._base_rate(
+        books.debt,
+        books.senior + books.junior + books.fees,
+        MARKET.base_rate_bps,
+        MARKET.kink_rate_bps,
+        MARKET.full_rate_bps,
+        MARKET.kink_bps,
+    )
+
+
+@internal
+@view
+def _cash(books: ICreditPool.Books) -> uint256:
+    return books.senior + books.junior + books.fees - books.debt
+
+
+@internal
+def _set_tranches(senior: uint256, junior: uint256):
+    assert senior <= LOW and junior <= LOW, "books overflow"
+    self._tranches = (senior << 128) | junior
+
+
+@internal
+def _set_sums(debt: uint256, fees: uint256):
+    assert debt <= LOW, "books overflow"
+    self._sums = (debt << 128) | (fees << 40) | block.timestamp
+
+
+@internal
+@pure
+def _require(account: address):
+    assert account != empty(address), "account missing"
+
+
+@internal
+@pure
+def _total(tranche: uint256, books: ICreditPool.Books) -> uint256:
+    assert tranche <= JUNIOR, "no such tranche"
+    return books.junior if tranche == JUNIOR else books.senior
+
+
+@internal
+def _add(tranche: uint256, books: ICreditPool.Books, assets: uint256):
+    if tranche == JUNIOR:
+        self._set_tranches(books.senior, books.junior + assets)
+    else:
+        self._set_tranches(books.senior + assets, books.junior)
+
+
+@internal
+@view
+def _assets_of(tranche: uint256, account: address, books: ICreditPool.Books) -> uint256:
+    return interest._to_assets(
+        self._shares[tranche][self._epochs[tranche]][account],
+        self._total(tranche, books),
+        self._total_shares[tranche],
+    )
+
+
+@internal
+@view
+def _may_exit(account: address) -> bool:
+    """
+    @dev Whether this is within the three days after the notice.
+    """
+    from_time: uint256 = self._exit_from[account]
+    return from_time != 0 and block.timestamp >= from_time and block.timestamp <= from_time + EXIT_WINDOW_S
+
+
+@internal
+def _take(tranche: uint256, books: ICreditPool.Books, assets: uint256, shares: uint256, receiver: address):
+    """
+    @dev Shares leave, assets are paid.
+    """
+    self._require(receiver)
+    assert assets > 0, "amount too small"
+    epoch: uint256 = self._epochs[tranche]
+    held: uint256 = self._shares[tranche][epoch][msg.sender]
+    assert shares <= held, "more than there is"
+    assert assets <= self._cash(books), "not enough cash"
+    self._shares[tranche][epoch][msg.sender] = held - shares
+    self._total_shares[tranche] -= shares
+    if tranche == JUNIOR:
+        assert (books.junior - assets) * BPS >= books.debt * MARKET.coverage_bps, "junior must cover the debt"
+        if MARKET.junior_notice_s > 0:
+            assert self._may_exit(msg.sender), "announce the exit first"
+            announced: uint256 = self._exit_shares[msg.sender]
+            assert shares <= announced, "more than announced"
+            self._exit_shares[msg.sender] = announced - shares
+        self._set_tranches(books.senior, books.junior - assets)
+    else:
+        self._set_tranches(books.senior - assets, books.junior)
+    log ICreditPool.Withdrawn(
+        tranche=tranche, account=msg.sender, receiver=receiver, assets=assets, shares=shares
+    )
+    erc20_transfers._pay(MARKET.loan_token, receiver, assets)
+
+
+@internal
+@view
+def _position(borrower: address, books: ICreditPool.Books) -> ICreditPool.Position:
+    """
+    @dev A debt is rounded up, so that no rest stays when the last of a tier pays.
+    """
+    word: uint256 = self._loans[borrower]
+    shares: uint256 = self._debt_shares[borrower]
+    tier: uint256 = (word >> 80) & 255
+    debt: uint256 = 0
+    if shares > 0:
+        debt = interest._ceil_div(shares * books.debts[tier], self._tiers[tier] & LOW)
+    return ICreditPool.Position(
+        collateral=word >> 128,
+        debt=debt,
+        shares=shares,
+        tier=tier,
+        confirmed_at=(word >> 40) & (2**40 - 1),
+        auction_from=word & (2**40 - 1),
+    )
+
+
+@internal
+def _keep(borrower: address, loan: ICreditPool.Position):
+    """
+    @dev A loan that is paid leaves nothing but its collateral.
+    """
+    word: uint256 = loan.collateral << 128
+    if loan.shares > 0:
+        word |= (loan.tier << 80) | (loan.confirmed_at << 40) | loan.auction_from
+    self._loans[borrower] = word
+    self._debt_shares[borrower] = loan.shares
+
+
+@internal
+def _reduce(
+    loan: ICreditPool.Position, books: ICreditPool.Books, paid: uint256
+) -> ICreditPool.Position:
+    """
+    @dev The loan after `paid` leaves it and the books. Shares that leave are rounded down.
+    """
+    after: ICreditPool.Position = loan
+    total: uint256 = self._tiers[loan.tier] & LOW
+    gone: uint256 = loan.shares
+    if paid < loan.debt:
+        gone = paid * total // books.debts[loan.tier]
+    rest: uint256 = books.debts[loan.tier] - paid
+    self._tiers[loan.tier] = (rest << 128) | (total - gone)
+    self._set_sums(books.debt - paid, books.fees)
+    after.shares -= gone
+    after.debt = 0
+    if after.shares > 0:
+        after.debt = interest._ceil_div(after.shares * rest, total - gone)
+    return after
+
+
+@internal
+def _increase(loan: ICreditPool.Position, tier: uint256, amount: uint256) -> ICreditPool.Position:
+    """
+    @dev The loan after it grew within a tier; new shares are rounded up. The sum of all debts is the caller's to write.
+    """
+    after: ICreditPool.Position = loan
+    debt: uint256 = self._tiers[tier] >> 128
+    total: uint256 = self._tiers[tier] & LOW
+    shares: uint256 = amount * 10**6
+    if total > 0:
+        shares = interest._ceil_div(amount * total, debt)
+    debt += amount
+    total += shares
+    assert max(total, debt) <= LOW, "books overflow"
+    self._tiers[tier] = (debt << 128) | total
+    after.tier = tier
+    after.shares += shares
+    after.debt = interest._ceil_div(after.shares * debt, total)
+    return after
+
+
+@internal
+def _realise(
+    borrower: address, loan: ICreditPool.Position, books: ICreditPool.Books
+) -> ICreditPool.Position:
+    """
+    @dev What nobody will pay is taken from the junior tranche, then the senior one, then what the model is owed. A
+         tranche that is left with nothing begins anew.
+    """
+    word: uint256 = self._tiers[loan.tier]
+    self._tiers[loan.tier] = (((word >> 128) - loan.debt) << 128) | ((word & LOW) - loan.shares)
+    self._defaulted_at[borrower] = block.timestamp
+    from_junior: uint256 = min(loan.debt, books.junior)
+    from_senior: uint256 = min(loan.debt - from_junior, books.senior)
+    from_fees: uint256 = loan.debt - from_junior - from_senior
+    self._set_tranches(books.senior - from_senior, books.junior - from_junior)
+    self._set_sums(books.debt - loan.debt, books.fees - from_fees)
+    if books.junior == from_junior:
+        self._begin_anew(JUNIOR)
+    if books.senior == from_senior:
+        self._begin_anew(SENIOR)
+    log ICreditPool.Defaulted(
+        borrower=borrower,
+        tier=loan.tier,
+        bad_debt=loan.debt,
+        from_junior=from_junior,
+        from_senior=from_senior,
+        from_fees=from_fees,
+    )
+    after: ICreditPool.Position = loan
+    after.debt = 0
+    after.shares = 0
+    return after
+
+
+@internal
+def _begin_anew(tranche: uint256):
+    if self._total_shares[tranche] > 0:
+        self._total_shares[tranche] = 0
+        self._epochs[tranche] += 1
+
+
+# --- loans -----------------------------------------------------------------------------------------------------------
+
+
+@internal
+def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uint256) -> uint256:
+    """
+    @dev `offered` is the offered tier plus one, 0 without an offer; `ratio_bps` what the offer asks for.
+    """
+    self._require(receiver)
+    assert amount < LARGEST, "amount out of range"
+    books: ICreditPool.Books = self._accrue()
+    loan: ICreditPool.Position = self._position(msg.sender, books)
+    tier: uint256 = 0
+    wallets: DynArray[address, 8] = []
+    tier, wallets = self._score_of(msg.sender)
+    if loan.debt > 0 and tier > loan.tier and block.timestamp < loan.confirmed_at + MARKET.grace_s:
+        tier = loan.tier
+    else:
+        loan.confirmed_at = block.timestamp
+    if offered > 0:
+        assert offered > tier, "better than the tier"
+        tier = offered - 1
+    if loan.debt > 0 and tier != loan.tier:
+        before: uint256 = loan.tier
+        debt: uint256 = loan.debt
+        word: uint256 = self._tiers[before]
+        self._tiers[before] = (((word >> 128) - debt) << 128) | ((word & LOW) - loan.shares)
+        loan.shares = 0
+        loan = self._increase(loan, tier, debt)
+        log ICreditPool.TierChanged(borrower=msg.sender, before=before, after=tier, debt=debt)
+    if amount > 0:
+        loan = self._increase(loan, tier, amount)
+    self._keep(msg.sender, loan)
+    assert amount <= self._cash(books), "not enough cash"
+    books.debt += amount
+    self._set_sums(books.debt, books.fees)
+
+    assert loan.debt >= MARKET.min_debt, "below the least debt"
+    worth: uint256 = self._worth(loan.collateral, self._market_price())
+    assert self._covers(worth, loan), "too little collateral"
+    assert worth * BPS >= loan.debt * ratio_bps, "below the offer's ratio"
+    assert books.junior * BPS >= books.debt * MARKET.coverage_bps, "junior must cover the debt"
+    owed: uint256 = loan.debt
+    for wallet: address in wallets:
+        if wallet != msg.sender:
+            books.debts[(self._loans[wallet] >> 80) & 255] = self._tiers[(self._loans[wallet] >> 80) & 255] >> 128
+            owed += self._position(wallet, books).debt
+    assert owed <= self._terms(tier).cap, "above the tier's cap"
+    # What was lent within this block counts for nothing: nobody raises the cap with money that leaves again.
+    supply: uint256 = min(books.senior + books.junior, self._supply_before)
+    assert owed * BPS <= supply * MARKET.borrower_cap_bps, "above the borrower's cap"
+    log ICreditPool.Borrowed(
+        borrower=msg.sender, receiver=receiver, tier=tier, amount=amount, debt=loan.debt
+    )
+    erc20_transfers._pay(MARKET.loan_token, receiver, amount)
+    return loan.debt
+
+
+@internal
+@view
+def _score_of(borrower: address) -> (uint256, DynArray[address, 8]):
+    """
+    @dev The tier that a score gives now, and the wallets that share its history. The worst tier of all without a valid
+         score that is newer than the last default of any of them. A probability of default above the tier's own moves
+         to a tier that is priced for it.
+    """
+    score: IBundles.Score = staticcall IBundles(MARKET.bundles).score_of(
+        MARKET.attestations, MARKET.schema, MARKET.work_id, borrower
+    )
+    worst: uint256 = TIER_COUNT - 1
+    for wallet: address in score.wallets:
+        if score.valid_since <= self._defaulted_at[wallet]:
+            return worst, score.wallets
+    tier: uint256 = min(score.tier, worst)
+    for step: uint256 in range(8):
+        if tier == worst or score.pd_bps <= (TIERS[tier] >> 64) & MASK:
+            break
+        tier += 1
+    return tier, score.wallets
+
+
+@internal
+@view
+def _terms(tier: uint256) -> ICreditPool.Tier:
+    """
+    @dev Terms are kept in one word each: cap 96 bits, then LLTV, spread, PD, LGD and capital charge, 32 bits each.
+    """
+    word: uint256 = TIERS[tier]
+    return ICreditPool.Tier(
+        lltv_bps=(word >> 128) & MASK,
+        spread_bps=(word >> 96) & MASK,
+        cap=word >> 160,
+        pd_bps=(word >> 64) & MASK,
+        lgd_bps=(word >> 32) & MASK,
+        capital_bps=word & MASK,
+    )
+
+
+@internal
+@view
+def _covers(worth: uint256, loan: ICreditPool.Position) -> bool:
+    """
+    @dev Whether collateral of this worth makes a loan sound, by the LLTV it was given.
+    """
+    return worth * ((TIERS[loan.tier] >> 128) & MASK) >= loan.debt * BPS
+
+
+@internal
+@view
+def _worth(collateral: uint256, price: uint256) -> uint256:
+    """
+    @dev In the loan token's smallest unit, rounded down.
+    """
+    return collateral * price * PRICE_TOP // PRICE_BOTTOM
+
+
+@internal
+@view
+def _market_price() -> uint256:
+    """
+    @dev The price that feeders and market agree on; reverts where they do not.
+    """
+    return self._positive((staticcall IPriceFeed(MARKET.feed).latestRoundData())[1])
+
+
+@internal
+@view
+def _feeder_price() -> uint256:
+    """
+    @dev The feeders' price alone: liquidation goes on while the market disagrees.
+    """
+    return self._positive((staticcall IPriceFeed(MARKET.feed).latestFeederData())[1])
+
+
+@internal
+@pure
+def _positive(answer: int256) -> uint256:
+    assert answer > 0 and answer < 2**80, "price out of range"
+    return convert(answer, uint256)
+
+
+@internal
+def _auctioned(borrower: address, loan: ICreditPool.Position) -> ICreditPool.Position:
+    """
+    @dev An unsound loan with its auction, which begins now unless one runs.
+    """
+    after: ICreditPool.Position = loan
+    if loan.auction_from == 0 or block.timestamp > loan.auction_from + AUCTIONS_LAST * MARKET.auction_s:
+        after.auction_from = block.timestamp
+        log ICreditPool.AuctionStarted(borrower=borrower, debt=loan.debt, collateral=loan.collateral)
+    return after
+
+
+@internal
+@view
+def _bonus(auction_from: uint256) -> uint256:
+    passed: uint256 = min(block.timestamp - auction_from, MARKET.auction_s)
+    return MARKET.min_bonus_bps + (MARKET.max_bonus_bps - MARKET.min_bonus_bps) * passed // MARKET.auction_s
+
+
+@internal
+@view
+def _offer_digest(offer: ICreditPool.Offer) -> bytes32:
+    return eip712._digest(
+        eip712._separator(NAME_HASH, VERSION_HASH, self),
+        keccak256(abi_encode(OFFER_TYPE_HASH, offer)),
+    )

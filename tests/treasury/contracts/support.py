@@ -86,7 +86,7 @@ class Options:
 
 @dataclass
 class Scene:
-    """Everything deployed. A whole token costs 2,000 dollars at first; slot 0 is the token, slot 1 the pool."""
+    """Everything deployed. A token costs 2,000 dollars at first; slot 0 is the token, slot 1 the pool."""
 
     options: Options = field(default_factory=Options)
 

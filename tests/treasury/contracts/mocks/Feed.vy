@@ -61,11 +61,7 @@ def latestRoundData() -> Bytes[160]:
     @return Round, answer, when it began, when it was updated, round.
     """
     assert self.manners != 1, "no price"
-    if self.manners == 2:
-        total: uint256 = 0
-        for i: uint256 in range(10**9):
-            total = unsafe_add(total, i)
-        assert total == 1
+    assert self.manners != 2, UNREACHABLE
     if self.manners == 3:
         return slice(abi_encode(self.answer, self.answer, self.answer, self.answer, self.answer), 0, 64)
     if self.manners == 4:

@@ -2,7 +2,8 @@
 """What known issuers say of an account: schemas, attestations and revocations (`Attestations.vy`).
 
 Issuers sign EIP-712 messages off chain (`AttestationDomain`), anyone posts them and reads what stands
-(`Attestations`). Times are Unix seconds; ``word`` is a number below 2**256 whose meaning the schema's text gives.
+(`Attestations`). Times are Unix seconds; ``word`` is a number below 2**256 whose meaning the schema's text
+gives.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from koinon.chain.hashing import keccak256
 from koinon.errors import BadInput, TransactionFailed
 
 ATTESTATION: Final = TypedStruct(
-    "Attestation(bytes32 schema,address subject,uint256 word,bytes32 digest,uint256 workId,bytes32 featureRoot,"
-    "uint64 asOfBlock,uint64 issuedAt,uint64 expiresAt,uint64 nonce)"
+    "Attestation(bytes32 schema,address subject,uint256 word,bytes32 digest,uint256 workId,"
+    "bytes32 featureRoot,uint64 asOfBlock,uint64 issuedAt,uint64 expiresAt,uint64 nonce)"
 )
 REVOCATION: Final = TypedStruct("Revocation(bytes32 schema,address subject,bytes32 uid)")
 ISSUER_CHANGE: Final = TypedStruct(
@@ -144,7 +145,7 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The newest attestation of a subject, as it is kept on chain; ``uid`` is zero where there never was one."""
+    """The newest attestation of a subject, as kept on chain; ``uid`` is zero where there never was one."""
 
     uid: bytes
     word: int

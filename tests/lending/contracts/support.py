@@ -3,24 +3,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boa
-
+from koinon.chain import artifacts
+from koinon.markets.simulation.bench import Bench
 from koinon.works.attestations import Attestation, AttestationDomain, SchemaTerms
-from tests.contracts_support import (
-    NOBODY,
-    Hall,
-    account,
-    compiled,
-    deploy,
-    deploy_hall,
-    deployable,
-    key,
-)
+from tests.bench_support import NOBODY, Handle, account, at, deploy, key
 
 MOCKS = Path(__file__).parent / "mocks"
 DAY = 86_400
@@ -82,21 +72,31 @@ TERMS: dict[str, Any] = {
 class Bank:
     """The contracts around pools, and how scores are made."""
 
-    hall: Hall
-    attestations: Any
-    bundles: Any
-    factory: Any
-    loan_token: Any
-    collateral_token: Any
-    feed: Any
+    bench: Bench
+    works: Handle
+    attestations: Handle
+    bundles: Handle
+    factory: Handle
+    loan_token: Handle
+    collateral_token: Handle
+    feed: Handle
     schema: bytes
     work_id: int
     nonces: dict[str, int] = field(default_factory=dict)
 
     @property
+    def now(self) -> int:
+        """The chain's second."""
+        return self.bench.timestamp
+
+    def wait(self, seconds: int) -> None:
+        """Let time pass."""
+        self.bench.next_block(self.now + seconds)
+
+    @property
     def signer(self) -> AttestationDomain:
-        """The Python side of the attestations contract."""
-        return AttestationDomain(boa.env.evm.patch.chain_id, self.attestations.address)
+        """What issuers sign for."""
+        return AttestationDomain(self.bench.chain_id, self.attestations.address)
 
     def market(self, **changes: Any) -> dict[str, Any]:
         """A pool's terms by name."""
@@ -107,19 +107,17 @@ class Bank:
             "attestations": self.attestations.address,
             "schema": self.schema,
             "bundles": self.bundles.address,
-            "works": self.hall.works.address,
+            "works": self.works.address,
             "work_id": self.work_id,
             **TERMS,
             **changes,
         }
 
-    def pool(self, tiers: tuple[Tier, ...] = TIERS, salt: bytes = bytes(32), **changes: Any) -> Any:
+    def pool(self, tiers: tuple[Tier, ...] = TIERS, salt: bytes = bytes(32), **changes: Any) -> Handle:
         """Create a pool through the factory."""
         terms = tuple(self.market(**changes).values())
         address = self.factory.create(terms, [tier.values() for tier in tiers], salt)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return deployable("lending", "CreditPool").at(address)
+        return at(self.bench, address, "CreditPool")
 
     def score(
         self,
@@ -132,7 +130,7 @@ class Bank:
         issued_at: int | None = None,
     ) -> Attestation:
         """Attest a tier to a wallet, by two of the issuers."""
-        now = int(boa.env.evm.patch.timestamp)
+        now = self.now
         self.nonces[subject] = self.nonces.get(subject, 0) + 1
         attestation = Attestation(
             schema=self.schema,
@@ -158,50 +156,45 @@ class Bank:
         signed = [(key(role).address, key(role).sign(digest)) for role in ISSUERS[:2]]
         self.attestations.revoke(attestation.schema, attestation.subject, uid, signed)
 
+    def fund(self, pool: Handle, role: str, loan: int = 0, collateral: int = 0) -> str:
+        """A role with tokens that the pool may take."""
+        address = account(role)
+        for token, amount in ((self.loan_token, loan), (self.collateral_token, collateral)):
+            token.mint(address, amount)
+            token.approve(pool.address, 2**256 - 1, sender=address)
+        return address
 
-def open_bank(loan_token: Any = None, collateral_token: Any = None) -> Bank:
-    """Everything but a pool; test tokens where none are given."""
-    hall = deploy_hall()
-    model = hall.publish(account("owner of the model"))
-    attestations = deploy("works", "Attestations")
-    bundles = deploy("lending", "Bundles")
+    def set_price(self, whole: float) -> None:
+        """Loan tokens a collateral token, as feeders and market both say."""
+        answer = round(whole * 10**8)
+        self.feed.set_answers(answer, answer)
+
+
+def open_bank() -> Bank:
+    """Everything but a pool."""
+    bench = Bench()
+    works = deploy(bench, "Works", deploy(bench, "Till").address)
+    model = works.publish("ipfs://model", [], 0, [], sender=account("owner of the model"))
+    attestations, bundles = deploy(bench, "Attestations"), deploy(bench, "Bundles")
     factory = deploy(
-        "lending",
+        bench,
         "CreditPoolFactory",
         attestations.address,
         bundles.address,
-        hall.works.address,
-        deployable("lending", "CreditPool").compiler_data.bytecode,
+        works.address,
+        artifacts.load("CreditPool").init_code,
     )
-    terms = SchemaTerms("credit score", NOBODY, tuple(key(role).address for role in ISSUERS), 2, 30 * DAY)
+    terms = SchemaTerms("credit score", NOBODY, tuple(account(role) for role in ISSUERS), 2, 30 * DAY)
     schema = attestations.register(*terms.values(), sender=account("registrant"))
     return Bank(
-        hall,
+        bench,
+        works,
         attestations,
         bundles,
         factory,
-        loan_token or compiled(MOCKS / "Money.vy").deploy(6),
-        collateral_token or compiled(MOCKS / "Money.vy").deploy(18),
-        compiled(MOCKS / "Feed.vy").deploy(8, PRICE),
+        deploy(bench, MOCKS / "Money.vy", 6),
+        deploy(bench, MOCKS / "Money.vy", 18),
+        deploy(bench, MOCKS / "Feed.vy", 8, PRICE),
         schema,
         model,
     )
-
-
-def fund(bank: Bank, pool: Any, role: str, loan: int = 0, collateral: int = 0) -> str:
-    """A role with tokens that the pool may take."""
-    address = account(role)
-    for token, amount in ((bank.loan_token, loan), (bank.collateral_token, collateral)):
-        token.mint(address, amount)
-        token.approve(pool.address, 2**256 - 1, sender=address)
-    return address
-
-
-def wait(seconds: int) -> None:
-    """Let time pass."""
-    boa.env.time_travel(seconds=seconds)
-
-
-def now() -> int:
-    """The chain's second."""
-    return int(boa.env.evm.patch.timestamp)

@@ -127,10 +127,12 @@ def __init__(
     window_s = window_s_
     max_deviation_bps = max_deviation_bps_
     FEEDERS = feeders_
+    base_decimals: uint8 = staticcall IERC20Detailed(base_token_).decimals()
+    quote_decimals: uint8 = staticcall IERC20Detailed(quote_token).decimals()
+    assert base_decimals <= 18 and quote_decimals <= 18, "token with more than 18 decimals"
     # Units of quote for a unit of base, times 10**(decimals + base decimals - quote decimals).
-    up: uint256 = convert(staticcall IERC20Detailed(base_token_).decimals() + decimals_, uint256)
-    down: uint256 = convert(staticcall IERC20Detailed(quote_token).decimals(), uint256)
-    assert up <= 36 and down <= 18, "token with more than 18 decimals"
+    up: uint256 = convert(base_decimals + decimals_, uint256)
+    down: uint256 = convert(quote_decimals, uint256)
     SCALE_UP = 10 ** (up - min(up, down))
     SCALE_DOWN = 10 ** (down - min(up, down))
     self._observe()

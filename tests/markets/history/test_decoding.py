@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from koinon.chain import artifacts
+from koinon.chain.abi import Event
+from koinon.chain.events import Layout
 from koinon.errors import BadInput, IntegrityError
 from koinon.markets.history.decoding import Decoder
 from koinon.markets.history.facts import Facts, MarketFacts
@@ -213,3 +216,15 @@ def test_rows_that_contradict_each_other_are_refused():
     late = Decoder({BASE: "erc20"}).decode(transfers((1, 0), (2, 0)), {1: 9, 2: 8}).rows
     with pytest.raises(BadInput, match="older"):
         History.of(late)
+
+
+OURS = [("Pair", "koinon-pair", "Swap Sync Transfer"), ("PriceFeed", "koinon-feed", "Posted")]
+
+
+@pytest.mark.parametrize(("contract", "protocol", "names"), OURS)
+def test_our_own_events_are_those_of_our_contracts(contract, protocol, names):
+    ours = artifacts.load(contract).events
+    assert {Event(entry(protocol, name)).topic for name in names.split()} <= {
+        event.topic for event in ours.values()
+    }
+    assert all(len(Layout(entry(protocol, name)).columns) == len(ours[name].names) for name in names.split())

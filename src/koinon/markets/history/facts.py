@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from koinon.chain.abi import Function
+from koinon.chain import codec
 from koinon.chain.address import checksum
+from koinon.chain.hashing import keccak256
 from koinon.chain.rpc import Rpc, RpcError
 from koinon.errors import BadInput, IntegrityError
 
@@ -91,39 +92,38 @@ def _name(text: str) -> str:
     return text if len(text) == 66 else checksum(text)
 
 
-_READS: Final = {
+_READS: Final[Mapping[str, tuple[str, ...]]] = {
     "uniswap-v2": ("token0", "token1"),
     "uniswap-v3": ("token0", "token1"),
     "koinon-pair": ("token0", "token1"),
-    "compound-v3": ("baseToken", ""),
-    "erc4626": ("asset", ""),
-    "koinon-pool": ("loanToken", "collateralToken"),
+    "compound-v3": ("baseToken",),
+    "erc4626": ("asset",),
+    "koinon-feed": ("base_token", "quote_token"),
 }
 
 
 def read_market(rpc: Rpc, protocol: str, address: str) -> MarketFacts:
     """Ask a contract which tokens it is about; empty where its protocol says so in events, or it does not
     answer."""
-    names = _READS.get(protocol, ("", ""))
-    found = [_ask_address(rpc, address, name) if name else "" for name in names]
-    return MarketFacts(found[0], found[1])
+    if protocol == "koinon-pool":  # its market() begins with both
+        both = _ask(rpc, address, "market", "address", "address")
+        return MarketFacts(checksum(both[0]), checksum(both[1])) if both else MarketFacts()
+    found = [_ask(rpc, address, name, "address") for name in _READS.get(protocol, ())]
+    asset, asset_2, *_ = (*(checksum(each[0]) if each else "" for each in found), "", "")
+    decimals = read_decimals(rpc, address) if protocol.endswith("feed") else None
+    return MarketFacts(asset, asset_2, decimals=8 if decimals is None else decimals)
 
 
 def read_decimals(rpc: Rpc, token: str) -> int | None:
     """A token's decimals; None where it does not answer sensibly."""
     answer = _ask(rpc, token, "decimals", "uint8")
-    return answer if isinstance(answer, int) else None
+    return int(answer[0]) if answer else None
 
 
-def _ask_address(rpc: Rpc, address: str, name: str) -> str:
-    answer = _ask(rpc, address, name, "address")
-    return checksum(answer) if isinstance(answer, str) else ""
-
-
-def _ask(rpc: Rpc, address: str, name: str, kind: str) -> Any:
-    function = Function({"name": name, "inputs": [], "outputs": [{"type": kind}], "stateMutability": "view"})
+def _ask(rpc: Rpc, address: str, name: str, *kinds: str) -> tuple[Any, ...]:
+    """What a view without arguments returns, or how it begins; empty where that cannot be read."""
+    call = {"to": address, "data": "0x" + keccak256(f"{name}()".encode())[:4].hex()}
     try:
-        answer = rpc.call("eth_call", {"to": address, "data": "0x" + function.encode().hex()}, "latest")
-        return function.decode(bytes.fromhex(answer[2:]))
+        return codec.decode(kinds, bytes.fromhex(rpc.call("eth_call", call, "latest")[2:]))
     except (RpcError, IntegrityError, ValueError):
-        return None
+        return ()

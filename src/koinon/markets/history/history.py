@@ -73,12 +73,10 @@ class History:
                     code="history.fork",
                 )
         numbers: dict[str, int] = {"": 0}
-        named = {
-            name: np.array(
-                [numbers.setdefault(getattr(row, name), len(numbers)) for row in ordered], np.int64
-            )
-            for name in _NAMED
-        }
+        # A name's number depends on nothing later than its first row.
+        told = [[numbers.setdefault(getattr(row, name), len(numbers)) for name in _NAMED] for row in ordered]
+        table = np.array(told, np.int64).reshape(len(ordered), len(_NAMED))
+        named = {name: table[:, at].copy() for at, name in enumerate(_NAMED)}
         plain = {
             name: np.array([getattr(row, name) for row in ordered], np.int64)
             for name in ("block_number", "log_index", "timestamp")

@@ -239,6 +239,58 @@ CHAINLINK: Final = (
     ),
 )
 
+KOINON_FEED: Final = (
+    Rule("Posted(uint80 indexed round_id, int256 answer, uint256 observed_at, uint256 reports)", price),
+)
+
+KOINON_POOL: Final = (
+    Rule(
+        "Deposited(uint256 indexed tranche, address indexed payer, address indexed receiver, uint256 assets, "
+        "uint256 shares)",
+        lending("supply", "receiver", "payer"),
+    ),
+    Rule(
+        "Withdrawn(uint256 indexed tranche, address indexed account, address indexed receiver, "
+        "uint256 assets, uint256 shares)",
+        lending("withdraw", "account", "receiver"),
+    ),
+    Rule(
+        "CollateralSupplied(address indexed borrower, address indexed payer, uint256 amount)",
+        lending("deposit_collateral", "borrower", "payer", "@asset_2", "amount"),
+    ),
+    Rule(
+        "CollateralWithdrawn(address indexed borrower, address indexed receiver, uint256 amount)",
+        lending("withdraw_collateral", "borrower", "receiver", "@asset_2", "amount"),
+    ),
+    Rule(
+        "Borrowed(address indexed borrower, address indexed receiver, uint256 indexed tier, uint256 amount, "
+        "uint256 debt)",
+        lending("borrow", "borrower", "receiver", "@asset", "amount"),
+    ),
+    Rule(
+        "Repaid(address indexed borrower, address indexed payer, uint256 amount, uint256 debt)",
+        lending("repay", "borrower", "payer", "@asset", "amount"),
+    ),
+    Rule(
+        "Liquidated(address indexed borrower, address indexed liquidator, address indexed receiver, "
+        "uint256 repaid, uint256 seized, uint256 bonus_bps, uint256 debt)",
+        says(
+            "liquidation",
+            account="borrower",
+            counterparty="liquidator",
+            asset="@asset",
+            amount="repaid",
+            asset_2="@asset_2",
+            amount_2="seized",
+        ),
+    ),
+    Rule(
+        "Defaulted(address indexed borrower, uint256 indexed tier, uint256 bad_debt, uint256 from_junior, "
+        "uint256 from_senior, uint256 from_fees)",
+        says("bad_debt", account="borrower", asset="@asset", amount="bad_debt"),
+    ),
+)
+
 RULES: Final[Mapping[str, Sequence[Rule]]] = {
     "erc20": (*ERC20, *OWNERS),
     "erc4626": (*ERC4626, *ERC20, *OWNERS),
@@ -249,6 +301,8 @@ RULES: Final[Mapping[str, Sequence[Rule]]] = {
     "uniswap-v3": UNISWAP_V3,
     "chainlink": (*CHAINLINK, *OWNERS),
     "koinon-pair": (*UNISWAP_V2, *ERC20),
+    "koinon-pool": KOINON_POOL,
+    "koinon-feed": KOINON_FEED,
 }
 
 

@@ -45,6 +45,7 @@ PROTOCOLS: Final = (
     "chainlink",
     "koinon-pool",
     "koinon-pair",
+    "koinon-feed",
 )
 
 POOLED: Final = frozenset({"aave-v3"})

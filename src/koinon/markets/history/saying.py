@@ -114,9 +114,11 @@ def authorization(event: Fields, _facts: MarketFacts) -> Sequence[Part]:
 
 
 def price(event: Fields, facts: MarketFacts) -> Sequence[Part]:
-    if event["current"] <= 0:
+    """Chainlink's feeds and ours; an answer that is no price is none."""
+    answer = "current" if "current" in event else "answer"
+    if event[answer] <= 0:
         return []
-    return says("price", asset="@asset", amount="current", asset_2="@asset_2")(event, facts)
+    return says("price", asset="@asset", amount=answer, asset_2="@asset_2")(event, facts)
 
 
 def nothing(_event: Fields, _facts: MarketFacts) -> Sequence[Part]:

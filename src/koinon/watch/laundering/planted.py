@@ -103,7 +103,7 @@ class _Town:
 
     def __init__(self, random: np.random.Generator, accounts: int, span_s: int) -> None:
         self.random, self.residents, self.accounts, self.span_s = random, accounts, accounts, span_s
-        busy = random.pareto(1.3, accounts) + 0.2
+        busy = np.minimum(random.pareto(1.3, accounts) + 0.2, 12.0)
         self.busy = busy / busy.sum()
         self.scale = random.lognormal(5.0, 1.2, accounts)
         self.rows: list[_Row] = []

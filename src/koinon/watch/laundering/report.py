@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report: what the watch finds in later transfers, beside what the amount alone or the rules alone find.
+
+Every figure names its data, its split, its baseline and its interval; simulated data are called simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from koinon.watch.cases.forming import form, priority
+from koinon.watch.findings import Finding
+from koinon.watch.laundering.alerting import model_findings
+from koinon.watch.laundering.groups import Audit, audits
+from koinon.watch.laundering.measuring import (
+    Labels,
+    Measured,
+    Scores,
+    average_precision,
+    bootstrapped,
+    chosen,
+    precision_at,
+)
+from koinon.watch.laundering.model import Model, learn, rule_scores
+from koinon.watch.laundering.table import AMOUNT_ONLY, Split, Table
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How one way to rank does on the later part; precision at the budget times 100 is what 100 reviews
+    find."""
+
+    name: str
+    pr_auc: Measured
+    at_budget: Measured
+
+    @property
+    def per_100(self) -> float:
+        """Illicit transfers among 100 that are looked at."""
+        return 100 * self.at_budget.value
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "name": self.name,
+            "pr_auc": self.pr_auc.document(),
+            "precision_at_budget": self.at_budget.document(),
+            "illicit_per_100_reviews": round(self.per_100, 1),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it; `document` is what is printed and kept."""
+
+    data: Mapping[str, Any]
+    split: Mapping[str, Any]
+    budget: int
+    rankings: tuple[Ranking, ...]
+    kinds: Mapping[str, Mapping[str, float]]
+    cases: Mapping[str, Any]
+    audits: tuple[Audit, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "data": dict(self.data),
+            "split": dict(self.split),
+            "budget": self.budget,
+            "rankings": [each.document() for each in self.rankings],
+            "kinds": {kind: dict(each) for kind, each in self.kinds.items()},
+            "cases": dict(self.cases),
+            "false_alarms": [each.document() for each in self.audits],
+        }
+
+
+def report(
+    table: Table,
+    illicit: Labels,
+    *,
+    data: str,
+    patterns: NDArray[np.int32] | None = None,
+    kinds: Sequence[str] = (),
+    origins: Mapping[str, NDArray[np.bool_]] | None = None,
+    budget: float = 0.05,
+    draws: int = 200,
+    seed: int = 0,
+) -> tuple[Report, Model]:
+    """Learn on the earlier transfers, measure on the later.
+
+    Parameters
+    ----------
+    data : str
+        What the transfers are, in words; say so where they are simulated.
+    patterns, kinds : optional
+        Which pattern each transfer belongs to (-1: none) and each pattern's kind.
+    origins : dict, optional
+        As `groups.audits`.
+
+    Errors as `model.learn`; BadInput (``watch.one_kind``) where the later part has one kind of transfer.
+    """
+    model, split = learn(table, illicit, budget=budget, seed=seed)
+    simple, _ = learn(table, illicit, columns=AMOUNT_ONLY, budget=budget, seed=seed)
+    scores = {
+        "model": model.scores(table),
+        "rules only": rule_scores(table, model.kinds),
+        "amount only": simple.scores(table),
+    }
+    later, labels = split.measure, illicit[split.measure]
+    owner = np.full(labels.shape[0], -1, dtype=np.int32) if patterns is None else patterns[later]
+    number = max(1, round(budget * labels.size))
+    rankings = tuple(
+        Ranking(
+            name,
+            bootstrapped(average_precision, labels, each[later], owner, draws=draws, seed=seed),
+            bootstrapped(
+                lambda a, b, w: precision_at(a, b, number, w),
+                labels,
+                each[later],
+                owner,
+                draws=draws,
+                seed=seed,
+            ),
+        )
+        for name, each in scores.items()
+    )
+    findings = [
+        each
+        for each in [*table.patterns.findings(), *model_findings(table, model, scores["model"])]
+        if each.end >= int(table.edges.timestamp[later.start])
+    ]
+    return (
+        Report(
+            {
+                "what": data,
+                "transfers": len(table.edges),
+                "accounts": table.edges.accounts,
+                "illicit_share": round(float(illicit.mean()), 5),
+                "illicit_share_later": round(float(labels.mean()), 5),
+            },
+            _told(table, split),
+            number,
+            rankings,
+            _kinds(table, scores["model"], findings, split, patterns, kinds, number),
+            _cases(table, illicit, findings, model),
+            audits(
+                table.edges,
+                illicit,
+                scores["model"],
+                model.threshold,
+                (split.choose, split.measure),
+                origins=origins,
+            ),
+        ),
+        model,
+    )
+
+
+def _told(table: Table, split: Split) -> dict[str, Any]:
+    def day(row: int) -> str:
+        return datetime.fromtimestamp(int(table.edges.timestamp[row]), UTC).isoformat(timespec="minutes")
+
+    return {
+        "by": "time",
+        "learn": split.learn.stop,
+        "choose": split.choose.stop - split.choose.start,
+        "measure": split.measure.stop - split.measure.start,
+        "choose_from": day(split.choose.start),
+        "measure_from": day(split.measure.start),
+    }
+
+
+def _kinds(  # noqa: PLR0917
+    table: Table,
+    scores: Scores,
+    findings: Sequence[Finding],
+    split: Split,
+    patterns: NDArray[np.int32] | None,
+    kinds: Sequence[str],
+    budget: int,
+) -> dict[str, dict[str, float]]:
+    """Of each planted kind: transfers told within the budget, and patterns of which a rule of that kind names
+    every transfer."""
+    if patterns is None:
+        return {}
+    later = patterns[split.measure]
+    told = np.zeros(later.shape[0], dtype=np.bool_)
+    told[chosen(scores[split.measure], budget)] = True
+    first = {
+        pattern: np.flatnonzero(patterns == pattern) for pattern in np.unique(later[later >= 0]).tolist()
+    }
+    whole = {at: rows for at, rows in first.items() if rows[0] >= split.measure.start}
+    found: dict[str, dict[str, float]] = {}
+    for kind in sorted(set(kinds)):
+        own = [at for at in whole if kinds[at] == kind]
+        rows = np.isin(later, own)
+        named = [{_key(edge) for edge in each.edges} for each in findings if each.kind == kind]
+        if kind == "pass_through":
+            named = [set().union(*named)]  # every account on the way is a finding of its own
+        caught = [
+            at
+            for at in own
+            if any({_key(edge) for edge in table.edges.rows(whole[at])} <= each for each in named)
+        ]
+        found[kind] = {
+            "patterns": len(own),
+            "transfers_told": round(float(told[rows].mean()), 3) if rows.any() else 0.0,
+            "patterns_told": round(sum(bool(told[later == at].any()) for at in own) / max(1, len(own)), 3),
+            "patterns_found_by_rule": round(len(caught) / max(1, len(own)), 3),
+        }
+    return found
+
+
+def _cases(
+    table: Table, illicit: Labels, findings: Sequence[Finding], model: Model, at: Sequence[int] = (10, 25, 50)
+) -> dict[str, Any]:
+    """Cases instead of transfers: of those that come first, how many are illicit by at least half of their
+    transfers."""
+    bad = {_key(edge) for edge in table.edges.rows(np.flatnonzero(illicit))}
+    ranked = []
+    for places in form(findings):
+        own = [findings[place] for place in places]
+        keys = {_key(edge) for each in own for edge in each.edges}
+        ranked.append((priority(own, model.kinds), len(keys & bad) * 2 >= len(keys)))
+    ranked.sort(key=lambda each: -each[0])
+    return {
+        "cases": len(ranked),
+        "illicit": sum(hit for _, hit in ranked),
+        "precision": {
+            str(most): round(sum(hit for _, hit in ranked[:most]) / min(most, len(ranked)), 3)
+            for most in at
+            if ranked
+        },
+    }
+
+
+def _key(edge: Mapping[str, Any]) -> tuple[Any, ...]:
+    return edge["source"], edge["target"], edge["timestamp"], edge["amount"]

@@ -64,7 +64,7 @@ class Audit:
 
     @property
     def status(self) -> str:
-        """``red`` where the four-fifths rule fails, ``amber`` where its interval allows that, or ``green``."""
+        """``red`` where four fifths are missed, ``amber`` where the interval allows that, or ``green``."""
         if self.ratio.value < FOUR_FIFTHS:
             return "red"
         return "amber" if self.ratio.low < FOUR_FIFTHS else "green"

@@ -3,16 +3,8 @@ import numpy as np
 import pytest
 
 from koinon.errors import BadInput
-from koinon.lending.scoring.frame import (
-    Categorical,
-    Frame,
-    Numeric,
-    column_of,
-    frame_of,
-    from_table,
-    read_frame,
-    to_table,
-)
+from koinon.lending.scoring.frame import Categorical, Frame, Numeric
+from koinon.lending.scoring.frame_reading import column_of, frame_of, from_table, read_frame, to_table
 from koinon.tables import Table
 
 

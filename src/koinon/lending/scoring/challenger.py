@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import orjson
 
-from koinon.errors import BadInput
+from koinon.errors import BadInput, NotFound
 from koinon.learning.models.extras import required
 from koinon.lending.scoring.calibration import Calibration, calibrate
 from koinon.lending.scoring.frame import Categorical, Floats, Frame, Integers
@@ -21,6 +23,7 @@ from koinon.lending.scoring.measures import log_odds
 from koinon.lending.scoring.scorecard import Scorecard
 from koinon.lending.scoring.splits import held_back
 
+FORMAT: Final = "koinon.challenger/1"
 HELD_BACK: Final = 0.15
 MOST_TREES: Final = 600
 PATIENCE: Final = 50
@@ -86,6 +89,41 @@ class Challenger:
         matrix = _matrix(frame, self.columns, self.categories)
         found: Floats = self._booster.predict(matrix, pred_contrib=True, num_threads=1)
         return found
+
+    def to_bytes(self) -> bytes:
+        """The file: JSON with the trees as LightGBM's text."""
+        fields = {
+            "format": FORMAT,
+            "columns": list(self.columns),
+            "categories": [list(names) for names in self.categories],
+            "trees": self.trees,
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
+        }
+        return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def load(cls, path: Path) -> Challenger:
+        """Read what `to_bytes` wrote; NotFound when there is no file, BadInput when it is something else."""
+        try:
+            fields = orjson.loads(path.read_bytes())
+            known = {FORMAT: fields}[fields["format"]]
+            curve = known["calibration"]
+            return cls(
+                tuple(map(str, known["columns"])),
+                tuple(tuple(map(str, names)) for names in known["categories"]),
+                str(known["trees"]),
+                None if curve is None else Calibration.from_json(curve),
+            )
+        except OSError as error:
+            raise NotFound(
+                f"There is no challenger at {path}.", hint="Check the path.", code="lending.challenger_file"
+            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(
+                f"{path.name} is not a challenger's file.",
+                hint="Make one with `koinon lending train`.",
+                code="lending.challenger_file",
+            ) from error
 
     def calibrated(self, frame: Frame, kind: str = "platt") -> Challenger:
         """The same trees, calibrated on rows that taught nothing."""

@@ -180,14 +180,15 @@ class Report:
         ]
 
     def figures(self) -> list[tuple[str, ...]]:
-        """The table of models: name, AUC, KS, Gini, Brier, calibration error, slope."""
+        """The table of models: name, AUC with its interval, KS, Gini, Brier, calibration error, slope."""
         return [
             (
                 model.name,
-                interval(model.auc),
+                f"{model.auc.value:.4f}",
+                f"{model.auc.low:.3f}–{model.auc.high:.3f}",
                 f"{model.ks:.3f}",
                 f"{model.gini:.3f}",
-                interval(model.brier),
+                f"{model.brier.value:.4f} ± {(model.brier.high - model.brier.low) / 2:.4f}",
                 f"{model.ece:.4f}",
                 "" if model.slope is None else f"{model.slope:.2f}",
             )
@@ -220,7 +221,7 @@ class Report:
         return "\n".join([*lines, *(f"- {note}" for note in self.notes)]).rstrip() + "\n"
 
 
-FIGURE_TITLES: Final = ("Model", "AUC (95 %)", "KS", "Gini", "Brier (95 %)", "ECE", "Slope")
+FIGURE_TITLES: Final = ("Model", "AUC", "95 %", "KS", "Gini", "Brier", "ECE", "Slope")
 TIER_TITLES: Final = ("Tier", "Rows", "Said", "Seen (95 %)")
 
 

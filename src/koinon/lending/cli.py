@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``koinon lending …``: scores with reasons, quotes, pools and their risk."""
+
+from __future__ import annotations
+
+import click
+
+from koinon.lending.scoring.cli import SCORING
+
+
+@click.group()
+def group() -> None:
+    """Scores with reasons, quotes, pools and their risk."""
+
+
+for _command in (*SCORING,):
+    group.add_command(_command)

@@ -133,6 +133,16 @@ def root(context: click.Context, home: Path | None, debug: bool) -> None:
         show_network(session)
 
 
+def simulated_lenders() -> Any:
+    """Lending's pools for simulated markets."""
+    from koinon.lending.simulated import open_pools  # noqa: PLC0415  (so that other commands start without it)
+
+    return open_pools
+
+
+BROUGHT = {"simulated lenders": simulated_lenders}
+
+
 def open_node(settings: Settings) -> AbstractContextManager[Any]:
     """A node for a command: the devnet starts, or is attached to where it runs already."""
     from koinon.node import Node  # noqa: PLC0415  (so that other commands start without it)
@@ -192,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.load()
         terminal.language = settings.language
-        session = Session(settings, terminal, debug, open_node)
+        session = Session(settings, terminal, debug, open_node, BROUGHT)
         status = root.main(given, prog_name="koinon", standalone_mode=False, obj=session)
     except click.exceptions.Exit as finished:
         return finished.exit_code

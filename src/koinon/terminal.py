@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 
 import click
@@ -168,6 +168,12 @@ class Session:
     terminal: Terminal
     debug: bool = False
     opener: Callable[[Settings], AbstractContextManager[Any]] | None = None
+    brought: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+
+    def bring(self, name: str) -> Any:
+        """What a higher floor brings to a command of a lower one, such as lenders to the market simulator;
+        None where it brings nothing."""
+        return self.brought[name]() if name in self.brought else None
 
     def node(self) -> AbstractContextManager[Any]:
         """This machine's node, to be used with ``with``: its chain, content store and operator's key.

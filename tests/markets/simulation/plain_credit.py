@@ -90,6 +90,9 @@ class PlainLender:
             return []
         return [self._step("liquidate", borrower.address)]
 
+    def tend(self, world: World) -> None:
+        """Nothing."""
+
     def _step(self, name: str, argument: int | str) -> Step:
         return self.address, self.placed.encode(name, argument)
 

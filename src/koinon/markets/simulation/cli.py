@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from koinon.chain.devnet import Devnet, Watch
+from koinon.markets.simulation.credit import nothing_lent
 from koinon.markets.simulation.filled import Filled, begins_for, fill
 from koinon.markets.simulation.scenario import SCENARIOS, Scenario, find
 from koinon.settings import Settings
@@ -52,6 +53,7 @@ def command(session: Session, *, months: float, seed: int, scenario: str, ahead:
             fund=node.fund,
             bar=session.terminal.progress,
             ahead=ahead,
+            lenders=session.bring("simulated lenders") or nothing_lent,
         )
         events = _index(node, filled)
     document = filled.shown() | {"events": events}

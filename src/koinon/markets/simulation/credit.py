@@ -81,7 +81,11 @@ class Lender(Protocol):
         """Pay back; None is everything."""
 
     def liquidate(self, world: World, who: Person, borrower: Person) -> list[Step]:
-        """Close an unsafe loan as far as the market allows now; empty where it would not pay."""
+        """Begin to close an unsafe loan, or close it as far as the market allows now; empty where that would
+        not pay."""
+
+    def tend(self, world: World) -> None:
+        """What those who run it do once a day, such as scoring borrowers."""
 
 
 Opener = Callable[["World"], Sequence[Lender]]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from koinon.chain.canonical import DEVNET_CHAIN_ID
 from koinon.markets.simulation.agents.acting import Agent
-from koinon.markets.simulation.agents.lending import BUILD_UP_S, Borrower, Depositor, Liquidator
+from koinon.markets.simulation.agents.lending import BUILD_UP_S, Borrower, Caretaker, Depositor, Liquidator
 from koinon.markets.simulation.agents.paying import Payer, Scheme
 from koinon.markets.simulation.agents.schemes import BENIGN, LAUNDERING
 from koinon.markets.simulation.agents.trading import Arbitrageur, Poster, Provider, Trader
@@ -158,6 +158,7 @@ def _open_credit(simulation: Simulation) -> None:
         for _ in range(count):
             simulation.borrowers.append(Borrower(world, world.accounts.new("borrower", kind), kind))
     simulation.agents += simulation.borrowers
+    simulation.agents.append(Caretaker(world, world.accounts.new("caretaker")))
     simulation.agents += [
         Liquidator(world, world.accounts.new("liquidator"), simulation.borrowers, 150_000.0)
         for _ in range(people.liquidators)

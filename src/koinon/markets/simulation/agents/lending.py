@@ -77,6 +77,8 @@ class Borrower(Agent):
         self.due_at = float("inf")
         self.gone = False
         self.successor: Person | None = None
+        self.owes = False
+        self.moves = 0  # changes of its loan, which everybody sees as events
         reserve = self.habit.reserve
         endow(world, person, 0.05 * self.worth, **{self.lender.collateral.symbol: self.worth * (1 + reserve)})
         for token in (self.lender.collateral, self.lender.loan):
@@ -86,6 +88,8 @@ class Borrower(Agent):
         if self.gone:
             return
         debt = self.lender.debt(world, self.person)
+        self.owes = debt > 0
+        self.moves += 1
         if debt == 0:
             self._begin(world)
         elif world.now >= self.due_at or (self._builds_up(world) and self.chance.random() < 0.2):
@@ -117,6 +121,7 @@ class Borrower(Agent):
         amount = min(int(most * takes), int(lender.idle(world) * 0.9))
         if amount <= 0 or not world.carry_out(self.person, lender.borrow(self.person, amount)):
             return
+        self.owes = True
         self.due_at = world.now + float(self.chance.exponential(self.habit.term_s))
         self._spend(world, amount)
 
@@ -175,11 +180,16 @@ class Borrower(Agent):
 
 
 class Liquidator(Agent):
-    """Looks at every loan at every step and closes what is unsafe, if that pays; sells what it gets."""
+    """Knows every loan from the chain's events, looks again at those that a fallen price brought near their
+    limit, and closes what is unsafe, if that pays; sells what it gets."""
+
+    near: Final = 1.03
+    again_s: Final = 6 * HOUR_S
 
     def __init__(self, world: World, person: Person, borrowers: list[Borrower], worth: float) -> None:
         super().__init__(world, person, 0.0)
         self.borrowers = borrowers
+        self._seen: dict[str, tuple[int, int, float, float]] = {}
         endow(world, person, worth)
         for lender in world.lenders:
             for token in (lender.loan, lender.collateral):
@@ -189,20 +199,47 @@ class Liquidator(Agent):
         if self.chance.random() < 0.25:
             return  # another is faster
         for borrower in self.borrowers:
-            safety = borrower.lender.safety(world, borrower.person)
-            if safety is None or safety >= 1:
-                continue
-            steps = borrower.lender.liquidate(world, self.person, borrower.person)
-            if steps and world.carry_out(self.person, steps):
-                world.truth.happened(
-                    "liquidation",
-                    world.now,
-                    lender=borrower.lender.name,
-                    borrower=borrower.person.address,
-                    kind=borrower.kind,
-                    liquidator=self.person.address,
-                )
-                self._sell(world, borrower.lender)
+            if self._could_be_unsafe(world, borrower):
+                safety = self._look(world, borrower)
+                if safety is not None and safety < 1:
+                    self._close(world, borrower)
+
+    def _could_be_unsafe(self, world: World, borrower: Borrower) -> bool:
+        """By what was seen last and how far the price has moved since."""
+        if not borrower.owes:
+            return False
+        seen = self._seen.get(borrower.person.address)
+        if seen is None or seen[0] != borrower.moves or world.now - seen[1] >= self.again_s:
+            return True
+        _, _, safety, price = seen
+        return safety * world.outside_price(borrower.lender.collateral) / price < self.near
+
+    def _look(self, world: World, borrower: Borrower) -> float | None:
+        safety = borrower.lender.safety(world, borrower.person)
+        if safety is not None:
+            price = world.outside_price(borrower.lender.collateral)
+            self._seen[borrower.person.address] = (borrower.moves, world.now, safety, price)
+        return safety
+
+    def _close(self, world: World, borrower: Borrower) -> None:
+        lender, person = borrower.lender, borrower.person
+        steps = lender.liquidate(world, self.person, person)
+        before = lender.debt(world, person)
+        if not steps or not world.carry_out(self.person, steps):
+            return
+        borrower.moves += 1
+        after = lender.debt(world, person)
+        if after < before:
+            world.truth.happened(
+                "liquidation",
+                world.now,
+                lender=lender.name,
+                borrower=person.address,
+                kind=borrower.kind,
+                liquidator=self.person.address,
+                closed=before - after,
+            )
+            self._sell(world, lender)
 
     def _sell(self, world: World, lender: Lender) -> None:
         held = self.holds(world, lender.collateral)
@@ -216,3 +253,15 @@ class Liquidator(Agent):
             worth = lender.collateral.whole(rest) * world.outside_price(lender.collateral)
             world.pay(self.person, world.exchange, rest, lender.collateral)
             world.pay(world.exchange, self.person, world.money.units(worth * 0.998))
+
+
+class Caretaker(Agent):
+    """Has every lender do what it does once a day."""
+
+    def __init__(self, world: World, person: Person) -> None:
+        super().__init__(world, person, 0.0)
+
+    def act(self, world: World) -> None:
+        self.next_at = float(world.now + DAY_S)
+        for lender in world.lenders:
+            lender.tend(world)

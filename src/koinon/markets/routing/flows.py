@@ -67,7 +67,8 @@ class _Edge:
 class _Graph:
     """Edges with something left on them."""
 
-    def __init__(self, coins: Ints, net: Floats, prices: Floats) -> None:
+    def __init__(self, coins: Ints, net: Floats, prices: Floats, most_hops: int) -> None:
+        self.most_hops = most_hops
         paid = np.where(net[:, 0] < 0, 0, 1)
         rows = np.arange(len(net))
         given, taken = -net[rows, paid], net[rows, 1 - paid]
@@ -106,7 +107,7 @@ class _Graph:
             token, length = waiting.popleft()
             if token == edge.target:
                 break
-            if length >= MOST_HOPS:
+            if length >= self.most_hops:
                 continue
             for before in self.into[token]:
                 if before.source not in seen and self.there(before):
@@ -133,7 +134,7 @@ class _Graph:
                     found.append(came[token])
                     token = came[token].source
                 return found[::-1]
-            if length >= MOST_HOPS:
+            if length >= self.most_hops:
                 continue
             for edge in self.out_of[token]:
                 if edge.target not in seen and self.there(edge):
@@ -144,14 +145,20 @@ class _Graph:
 
 
 def cycles_and_paths(
-    coins: Ints, net: Floats, prices: Floats, worth: Floats, held: Mapping[int, float] | None = None
+    coins: Ints,
+    net: Floats,
+    prices: Floats,
+    worth: Floats,
+    held: Mapping[int, float] | None = None,
+    *,
+    most_hops: int = MOST_HOPS,
 ) -> list[Stream]:
     """The streams of an `Optimum` (its ``net`` and ``prices``), cycles first, the largest first.
 
     ``worth`` (tokens,) says what the trader values; ``held`` (token → amount) what there was to sell. Gains
     that a cycle leaves in a token that is worth more elsewhere are carried on by paths.
     """
-    graph = _Graph(coins, net, prices)
+    graph = _Graph(coins, net, prices, most_hops)
     wanted = frozenset(np.flatnonzero((worth > 0) & (worth >= prices * (1 - 1e-9))).tolist())
     surplus: dict[int, float] = defaultdict(float, held or {})
     cycles = list(_cycles(graph, wanted, surplus))

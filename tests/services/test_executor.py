@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,6 +60,27 @@ def test_a_function_that_raises_fails_its_own_call_and_keeps_its_secrets(app: Pa
         assert "password" not in str(failed.value.problem())
 
     run(f"{app}:fails", use)
+
+
+def test_whoever_stops_waiting_for_a_start_leaves_no_process_behind(tmp_path: Path) -> None:
+    app, begun = tmp_path / "slow.py", tmp_path / "begun"
+    app.write_text(
+        f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+        "def never(x: int) -> int:\n    return x\n"
+    )
+
+    async def main() -> int:
+        starting = asyncio.create_task(Workers(f"{app}:never").start())
+        while not begun.exists() or not begun.read_text():
+            await asyncio.sleep(0.01)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        return int(begun.read_text())
+
+    pid = asyncio.run(main())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_a_function_that_kills_its_process_fails_its_own_call_only(app: Path) -> None:

@@ -149,8 +149,10 @@ class Gateway:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self._doors.close()
-        for leaving in self._leaving:
-            leaving.cancel()
+        leaving = list(self._leaving)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
         for offer in self._services.values():
             await offer.close()
         self.cashier.close()
@@ -162,24 +164,28 @@ class Gateway:
             return
         self._version = version
         wanted = self._registry.all()
-        held = {offer.service.work_id: (path, offer) for path, offer in self._services.items()}
-        for work_id, (path, offer) in held.items():
-            if wanted.get(work_id) != offer.service:
-                del self._services[path]
-                self._let_leave(offer)
+        for path, offer in list(self._services.items()):
+            if offer.service.work_id not in wanted:
+                self._let_leave(self._services.pop(path))
         for work_id, service in wanted.items():
             path = f"/services/{work_id}"
-            if path in self._services:
+            before = self._services.get(path)
+            if before is not None and before.service == service:
                 continue
             try:
-                self._services[path] = offer = await open_offer(service, self.cashier.chain, self.url)
+                offer = await open_offer(service, self.cashier.chain, self.url)
                 offer.ask_deposit(self.cashier.gas.least_deposit)
+                self._services[path] = offer  # what stood there answers until now
                 offer.pledge = open_pledge(self._registry.path.parent, service, self.cashier.chain)
                 self.faults.pop(work_id, None)
                 if offer.fault:
                     self.faults[work_id] = offer.fault
             except KoinonError as error:
                 self.faults[work_id] = error.message
+                if self._services.get(path) is before:
+                    self._services.pop(path, None)
+            if before is not None:
+                self._let_leave(before)
 
     async def _price_gas(self) -> None:
         """Look at what gas costs, where that matters, and ask for deposits that are worth it."""

@@ -243,6 +243,10 @@ class _Worker:
                 hint="Run the file by itself and see what it reports.",
                 code="service.import_failed",
             ) from error
+        except asyncio.CancelledError:  # nobody waits for it any more
+            worker.kill()
+            await worker.ended()
+            raise
         if kind == b"f":
             problem: dict[str, Any] = orjson.loads(body)
             await worker.ended()

@@ -100,14 +100,15 @@ class Offer:
                 self._idle.set()
 
     async def leave(self) -> None:
-        """Let what runs come to its end, each within its time, and end the runners."""
-        if self._running:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.service.timeout_s + LEAVE_S):
-                    await self._idle.wait()
-        await self.close()
-        if self.staged is not None:
-            await self.staged.leave()
+        """Let what runs come to its end, each within its time, and end the runners; at once if cancelled."""
+        try:
+            for each in (self, *([self.staged] if self.staged is not None else [])):
+                if each._running:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(each.service.timeout_s + LEAVE_S):
+                            await each._idle.wait()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """End the runners now."""
@@ -166,6 +167,9 @@ async def open_offer(service: Service, chain: OnChain, gateway_url: str) -> Offe
         offer.staged = await _open(_released(service, service.staged), chain, gateway_url)
     except KoinonError as error:
         offer.fault = f"Version {service.staged.version} is left out: {error.message}"
+    except asyncio.CancelledError:
+        await offer.close()
+        raise
     return offer
 
 

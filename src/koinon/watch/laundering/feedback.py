@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning from decisions, guarded against whoever would teach the watch to look away.
+
+Three guards. Decisions change labels of the earlier parts of the time only; the later part, on which models
+are compared, keeps the labels it had. No one person's decisions weigh more than a part of all. And a new
+model takes the champion's place only where it is not worse on the later part, by a margin and with doubt
+counted against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from koinon.watch.laundering.measuring import Labels, Measured, average_precision, bootstrapped
+from koinon.watch.laundering.model import Model, learn
+from koinon.watch.laundering.table import Table
+
+MARGIN: Final = 0.02
+MOST_OF_ONE: Final = 0.5
+WEIGHT: Final = 3.0
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What came of it.
+
+    Parameters
+    ----------
+    model : Model
+        The one to use: the new one where it was accepted, else the champion.
+    accepted : bool
+    why : str
+        One sentence.
+    new, champion : Measured
+        Average precision of both on the later part, with intervals.
+    used, outvoted : int
+        Decided transfers that were learned from; those that count less because one person decided too many.
+    """
+
+    model: Model
+    accepted: bool
+    why: str
+    new: Measured
+    champion: Measured
+    used: int
+    outvoted: int
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "accepted": self.accepted,
+            "why": self.why,
+            "new": self.new.document(),
+            "champion": self.champion.document(),
+            "decided_transfers": self.used,
+            "counting_less": self.outvoted,
+            "model": self.model.digest,
+        }
+
+
+def retrain(
+    table: Table,
+    illicit: Labels,
+    decided: Iterable[tuple[Mapping[str, Any], bool, str]],
+    champion: Model,
+    *,
+    margin: float = MARGIN,
+    draws: int = 100,
+    seed: int = 0,
+) -> Retrained:
+    """Learn again with what was decided (`CaseStore.decided`), and see whether it may take over.
+
+    Parameters
+    ----------
+    illicit : bool[n]
+        Labels that do not come from decisions, such as those of a list or a simulation.
+    """
+    labels, weights, used, outvoted = with_decisions(table, illicit, decided)
+    new, split = learn(table, labels, budget=champion.budget, weights=weights, seed=seed)
+    later, truth = split.measure, illicit[split.measure]
+    alone = np.full(truth.shape[0], -1, dtype=np.int32)
+    measured = [
+        bootstrapped(average_precision, truth, model.scores(table)[later], alone, draws=draws, seed=seed)
+        for model in (new, champion)
+    ]
+    one, other = measured
+    accepted = one.value >= other.value - margin and one.high >= other.value
+    word = "is not worse" if accepted else "is worse"
+    why = (
+        f"On later transfers the new model {word}: average precision {one.value:.3f}, was {other.value:.3f}."
+    )
+    return Retrained(new if accepted else champion, accepted, why, one, other, used, outvoted)
+
+
+def with_decisions(
+    table: Table, illicit: Labels, decided: Iterable[tuple[Mapping[str, Any], bool, str]]
+) -> tuple[Labels, NDArray[np.float64], int, int]:
+    """Labels and weights with decisions in them; how many transfers were decided, and how many of those
+    count less. Where two people disagree of a transfer, nobody is believed."""
+    edges = table.edges
+    place = {
+        (edges.name(int(source)), edges.name(int(target)), int(moment), float(amount)): row
+        for row, (source, target, moment, amount) in enumerate(
+            zip(
+                edges.source.tolist(),
+                edges.target.tolist(),
+                edges.timestamp.tolist(),
+                edges.amount.tolist(),
+                strict=True,
+            )
+        )
+    }
+    said: dict[int, dict[str, bool]] = {}
+    for edge, bad, who in decided:
+        row = place.get((edge["source"], edge["target"], int(edge["timestamp"]), float(edge["amount"])))
+        if row is not None:
+            said.setdefault(row, {})[who] = bad
+    agreed = {row: votes for row, votes in said.items() if len(set(votes.values())) == 1}
+    labels, weights = illicit.copy(), np.ones(len(edges))
+    by: dict[str, list[int]] = {}
+    for row, votes in agreed.items():
+        labels[row] = next(iter(votes.values()))
+        weights[row] = WEIGHT
+        by.setdefault(next(iter(votes)), []).append(row)
+    outvoted = 0
+    for rows in by.values():
+        most = MOST_OF_ONE * len(agreed)
+        if len(by) > 1 and len(rows) > most:
+            weights[rows] = WEIGHT * most / len(rows)
+            outvoted += len(rows)
+    return labels, weights, len(agreed), outvoted

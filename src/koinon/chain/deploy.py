@@ -41,6 +41,13 @@ class At:
 
 
 @dataclass(frozen=True)
+class Code:
+    """A constructor argument: what creates a contract that the new one makes many of."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Rules:
     """A constructor argument: the committee's numbers."""
 
@@ -81,6 +88,11 @@ RECIPE: Final[Mapping[str, tuple[Any, ...]]] = {
     "Mandates": (),
     "Delegate": (),
     "Jobs": (At("Works"), At("Coin")),
+    "PairFactory": (Code("Pair"),),
+    "Router": (),
+    "VaultRules": (),
+    "Vault": (At("VaultRules"),),
+    "VaultFactory": (At("Vault"),),
 }
 """Contract → constructor arguments, each after those it needs."""
 
@@ -230,6 +242,8 @@ def creations(coin: str | None = None, *, test_money: bool = True) -> dict[str, 
         for each in arguments:
             if isinstance(each, At):
                 resolved.append(addresses[each.name])
+            elif isinstance(each, Code):
+                resolved.append(artifacts.load(each.name).init_code)
             else:
                 resolved.append((*COMMITTEE, phase_s) if isinstance(each, Rules) else each)
         init_code = artifacts.load(name).creation(*resolved)

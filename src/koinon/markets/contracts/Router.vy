@@ -113,6 +113,68 @@ def quote(hops: DynArray[IRouter.Hop, MAX_HOPS], amount_in: uint256) -> uint256:
     return amount
 
 
+# --------------------------------------------------------------------------------------------- liquidity
+
+
+@external
+@nonreentrant
+def add_liquidity(
+    pair: address, amount0: uint256, amount1: uint256, minimum_shares: uint256, deadline: uint256, to: address
+) -> uint256:
+    """
+    @notice Pay both coins into a pair in proportion to its reserves; the first to do so sets the proportion.
+    @param pair The pair.
+    @param amount0 The most to pay of its token0.
+    @param amount1 The most to pay of its token1.
+    @param minimum_shares It reverts for fewer.
+    @param deadline The last second to carry it out, unix time.
+    @param to Who gets the shares.
+    @return How many.
+    """
+    assert block.timestamp <= deadline, "deadline past"
+    reserve0: uint112 = 0
+    reserve1: uint112 = 0
+    at: uint32 = 0
+    reserve0, reserve1, at = staticcall IPair(pair).getReserves()
+    paid0: uint256 = amount0
+    paid1: uint256 = amount1
+    if reserve0 > 0 and reserve1 > 0:
+        fitting: uint256 = amount0 * convert(reserve1, uint256) // convert(reserve0, uint256)
+        if fitting <= amount1:
+            paid1 = fitting
+        else:
+            paid0 = amount1 * convert(reserve0, uint256) // convert(reserve1, uint256)
+    self._pull(staticcall IPair(pair).token0(), pair, paid0)
+    self._pull(staticcall IPair(pair).token1(), pair, paid1)
+    shares: uint256 = extcall IPair(pair).mint(to)
+    assert shares >= minimum_shares, "less than the minimum"
+    return shares
+
+
+@external
+@nonreentrant
+def remove_liquidity(
+    pair: address, shares: uint256, minimum0: uint256, minimum1: uint256, deadline: uint256, to: address
+) -> (uint256, uint256):
+    """
+    @notice Redeem shares of a pair, which the caller allowed the router.
+    @param pair The pair.
+    @param shares How many.
+    @param minimum0 It reverts when less of token0 comes out.
+    @param minimum1 It reverts when less of token1 comes out.
+    @param deadline The last second to carry it out, unix time.
+    @param to Who gets the coins.
+    @return What came out of each.
+    """
+    assert block.timestamp <= deadline, "deadline past"
+    self._pull(pair, pair, shares)
+    amount0: uint256 = 0
+    amount1: uint256 = 0
+    amount0, amount1 = extcall IPair(pair).burn(to)
+    assert amount0 >= minimum0 and amount1 >= minimum1, "less than the minimum"
+    return amount0, amount1
+
+
 # --------------------------------------------------------------------------------------------- arbitrage
 
 
@@ -191,9 +253,15 @@ def _enter(hop: IRouter.Hop, amount_in: uint256):
     """
     @dev The caller pays the first pool.
     """
-    assert extcall IERC20(hop.token_in).transferFrom(
-        msg.sender, hop.pool, amount_in, default_return_value=True
-    ), "transfer refused"
+    self._pull(hop.token_in, hop.pool, amount_in)
+
+
+@internal
+def _pull(token: address, to: address, amount: uint256):
+    """
+    @dev Of the caller's coins, within the caller's allowance.
+    """
+    assert extcall IERC20(token).transferFrom(msg.sender, to, amount, default_return_value=True), "transfer refused"
 
 
 @internal

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three tokens, pairs, a stable and a weighted pool between them, and the router."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import boa
+
+from tests.contracts_support import account, deploy
+from tests.markets.contracts.support import WHOLE, create_pair, deploy_factory, market_mock
+
+PAIR_FEE_PPM = 3_000
+FOR_EVER = 2**256 - 1
+NAMES = ("ether", "dollars", "euros")
+
+
+@dataclass
+class Stage:
+    """Markets around a trader who allowed the router everything."""
+
+    tokens: dict[str, Any]
+    router: Any
+    factory: Any
+    pools: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+
+    @property
+    def trader(self) -> str:
+        return account("trader")
+
+    def balance(self, name: str, who: Any = None) -> int:
+        """What somebody, by default the trader, holds."""
+        return int(self.tokens[name].balanceOf(who or self.trader))
+
+    def add(self, kind: str, first: str, second: str, amount_first: int, amount_second: int) -> Any:
+        """A funded pool of a kind: pair, stable or weighted (80 % the first)."""
+        one, other = self.tokens[first], self.tokens[second]
+        if kind == "pair":
+            pool = create_pair(self.factory, one, other)
+            one.mint(pool, amount_first)
+            other.mint(pool, amount_second)
+            pool.mint(account("provider"))
+        else:
+            name, number = ("StablePool", 200) if kind == "stable" else ("WeightedPool", 80)
+            pool = deploy("markets", name, one, other, number, 400)
+            provider = account("provider")
+            for token, amount in ((one, amount_first), (other, amount_second)):
+                token.mint(provider, amount)
+                token.approve(pool, amount, sender=provider)
+            pool.add_liquidity(amount_first, amount_second, 0, provider, sender=provider)
+        self.pools[kind, first, second] = pool
+        self.pools[kind, second, first] = pool
+        return pool
+
+    def hop(self, kind: str, token_in: str, token_out: str) -> tuple[Any, Any, Any, int]:
+        """As the router takes it."""
+        return (
+            self.pools[kind, token_in, token_out].address,
+            self.tokens[token_in].address,
+            self.tokens[token_out].address,
+            PAIR_FEE_PPM if kind == "pair" else 0,
+        )
+
+    def path(self, *steps: str) -> list[tuple[Any, Any, Any, int]]:
+        """``path("ether", "pair", "dollars", "stable", "euros")``."""
+        return [self.hop(steps[i + 1], steps[i], steps[i + 2]) for i in range(0, len(steps) - 2, 2)]
+
+    def give(self, name: str, amount: int, who: str | None = None) -> None:
+        """Coins for the trader, or another, who allows the router everything."""
+        who = who or self.trader
+        self.tokens[name].mint(who, amount)
+        self.tokens[name].approve(self.router, FOR_EVER, sender=who)
+
+    def left_in_router(self) -> int:
+        """What the router holds of everything."""
+        return sum(token.balanceOf(self.router) for token in self.tokens.values()) + boa.env.get_balance(
+            self.router.address
+        )
+
+
+def make_stage() -> Stage:
+    """Ether at 2,000 dollars, euros at 1.00; the weighted pool has ether a little cheaper."""
+    stage = Stage(
+        {name: market_mock("MarketToken", 18) for name in NAMES},
+        deploy("markets", "Router"),
+        deploy_factory(),
+    )
+    stage.add("pair", "ether", "dollars", 100 * WHOLE, 200_000 * WHOLE)
+    stage.add("pair", "ether", "euros", 100 * WHOLE, 200_000 * WHOLE)
+    stage.add("stable", "dollars", "euros", 300_000 * WHOLE, 300_000 * WHOLE)
+    stage.add("weighted", "ether", "dollars", 400 * WHOLE, 190_000 * WHOLE)
+    return stage

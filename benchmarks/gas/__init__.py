@@ -23,6 +23,7 @@ from benchmarks.gas import (
     delegating,
     downloads,
     learning,
+    markets,
     standing,
     swarm,
     verification,
@@ -31,7 +32,17 @@ from benchmarks.gas import (
 from benchmarks.gas.stage import opened
 from koinon.chain import artifacts
 
-NAMES = ("gas.batch_claim_repeat", "gas.release", "gas.node_round", "gas.merkle_round", "gas.publish")
+NAMES = (
+    "gas.batch_claim_repeat",
+    "gas.release",
+    "gas.node_round",
+    "gas.merkle_round",
+    "gas.publish",
+    "gas.pair_create",
+    "gas.pair_swap",
+    "gas.pair_mint",
+    "gas.pair_burn",
+)
 SNAPSHOT = Path(__file__).parent.parent.parent / "gas.json"
 SCENES = (
     works.publishing,
@@ -57,6 +68,10 @@ SCENES = (
     commissions.commissions,
     delegating.revoking,
     delegating.acting,
+    markets.trading,
+    markets.pooling,
+    markets.routing,
+    markets.feeding,
 )
 READ_ONLY = {"view", "pure"}
 
@@ -79,8 +94,9 @@ def measure() -> dict[str, int]:
         )
         stage.deploy("Swarm", *(stage.contracts[name].address for name in ("Federation", "Bonds")))
         stage.deploy("Jobs", *(stage.contracts[name].address for name in ("Works", "Coin")))
-        for name in ("Mandates", "Delegate"):
+        for name in ("Mandates", "Delegate", "Router"):
             stage.deploy(name)
+        stage.deploy("PairFactory", artifacts.load("Pair").init_code)
         for scene in SCENES:
             with stage.scene():
                 scene(stage)
@@ -116,7 +132,11 @@ def unmeasured(figures: Mapping[str, int]) -> list[str]:
     return sorted(wanted - measured - INDIRECT)
 
 
-INDIRECT = {"ERC3009Collector.collect"}  # only Channels may call it: its cost is inside Channels.deposit
+INDIRECT = {
+    "ERC3009Collector.collect",  # only Channels may call it: its cost is inside Channels.deposit
+    "Router.uniswapV2Call",  # only a pair may call it: its cost is inside Router.arbitrage
+    "Pair.initialize",  # refuses everyone
+}
 
 
 def run() -> Iterator[dict[str, Any]]:
@@ -129,14 +149,16 @@ def run() -> Iterator[dict[str, Any]]:
     yield _figure("gas.node_round", submitting, 60_000, "gas a node and round")
     yield _figure("gas.merkle_round", figures["Swarm.propose · five peers"], None, "gas a round")
     yield _figure("gas.publish", figures["Works.publish · no parents"], None, "gas")
+    for name, ours, theirs in markets.figures(figures):
+        yield _figure(name, ours, None, "gas", theirs)
 
 
-def _figure(name: str, ours: float, target: int | None, unit: str) -> dict[str, Any]:
+def _figure(name: str, ours: float, target: int | None, unit: str, peer: int | None = None) -> dict[str, Any]:
     return {
         "name": name,
         "ours": ours,
-        "peer": None,
-        "ratio": None,
+        "peer": peer,
+        "ratio": None if peer is None else round(peer / ours, 3),
         "unit": unit,
         "target": target,
         "ok": target is None or ours <= target,

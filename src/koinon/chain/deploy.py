@@ -93,6 +93,9 @@ RECIPE: Final[Mapping[str, tuple[Any, ...]]] = {
     "VaultRules": (),
     "Vault": (At("VaultRules"),),
     "VaultFactory": (At("Vault"),),
+    "Attestations": (),
+    "Bundles": (),
+    "CreditPoolFactory": (At("Attestations"), At("Bundles"), At("Works"), Code("CreditPool")),
 }
 """Contract → constructor arguments, each after those it needs."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from koinon.chain import artifacts
 from tests.bench_support import NOBODY, account, deploy, refused
-from tests.lending.contracts.support import TIERS, UNIT, YEAR, Tier, open_bank
+from tests.lending.contracts.support import MOCKS, TIERS, UNIT, YEAR, Tier, open_bank
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,15 @@ def test_terms_of_a_market_that_are_refused(bank, changes, reason):
 def test_the_two_tokens_must_differ(bank):
     with refused("tokens must differ"):
         bank.pool(collateral_token=bank.loan_token.address)
+
+
+def test_a_token_with_too_many_decimals_is_refused(bank):
+    for name in ("loan_token", "collateral_token"):
+        token = deploy(bank.bench, MOCKS / "Money.vy", 19)
+        with refused("too many decimals"):
+            bank.pool(**{name: token.address})
+    with refused("too many decimals"):
+        bank.pool(feed=deploy(bank.bench, MOCKS / "Feed.vy", 19, 1).address)
 
 
 GOOD = Tier(8_000, 300, 100 * UNIT, 400)

@@ -292,21 +292,18 @@ class PoolsWithoutCover(Pools):
     coverage_bps = 0
 
 
-def run(machine: type[Pools], examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+def rules(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
     )
 
 
 def test_any_order_of_events_keeps_a_pool_whole():
-    run(Pools, 15, 30)
+    run_state_machine_as_test(Pools, settings=rules(15))
 
 
 def test_any_order_of_events_keeps_a_pool_without_cover_whole():
-    run(PoolsWithoutCover, 10, 30)
+    run_state_machine_as_test(PoolsWithoutCover, settings=rules(10))

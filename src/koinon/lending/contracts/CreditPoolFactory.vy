@@ -7,11 +7,14 @@
 @author Koinon
 @notice Anyone creates a pool on terms of their own, once checked: rates rise with use, no tier is better than the one before
         it, every spread pays for the loss its tier expects, and collateral at the threshold pays debt and bonus.
+        Tokens with more than 18 decimals, and amounts from 2**96 on, are refused.
 @dev The constructor keeps a pool's code as a blueprint (ERC-5202). Nobody owns this contract.
 @custom:source ERC-5202, EIP-1014
 """
 
+from ethereum.ercs import IERC20Detailed
 from koinon.lending.contracts.interfaces import ICreditPool
+from koinon.markets.contracts.interfaces import IPriceFeed
 from koinon.works.contracts.interfaces import IWorks
 
 event PoolCreated:
@@ -29,6 +32,7 @@ HIGHEST_RATE_BPS: constant(uint256) = 100_000
 LONGEST_S: constant(uint256) = 31_536_000
 LEAST_MIN_DEBT: constant(uint256) = 1_000
 LARGEST: constant(uint256) = 2**96
+MOST_DECIMALS: constant(uint8) = 18  # then no product of amount, price and scale overflows
 
 blueprint: public(immutable(address))
 ATTESTATIONS: immutable(address)
@@ -140,6 +144,9 @@ def works() -> address:
 def _check_market(market: ICreditPool.Market):
     assert market.loan_token.is_contract and market.collateral_token.is_contract and market.feed.is_contract, "no code"
     assert market.loan_token != market.collateral_token, "tokens must differ"
+    assert staticcall IERC20Detailed(market.loan_token).decimals() <= MOST_DECIMALS, "too many decimals"
+    assert staticcall IERC20Detailed(market.collateral_token).decimals() <= MOST_DECIMALS, "too many decimals"
+    assert staticcall IPriceFeed(market.feed).decimals() <= MOST_DECIMALS, "too many decimals"
     assert market.base_rate_bps <= market.kink_rate_bps, "rates must rise"
     assert market.kink_rate_bps <= market.full_rate_bps, "rates must rise"
     assert market.full_rate_bps <= HIGHEST_RATE_BPS, "rate too high"

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from koinon.chain.eip712 import Domain, TypedStruct, digest
+from koinon.chain.eip712 import Domain, digest
+from koinon.markets.feeds import PRICE
 from koinon.markets.simulation.accounts import Person
 from koinon.markets.simulation.bench import Bench, Placed
 from koinon.markets.simulation.prices import PRICE_DECIMALS, whole
 from koinon.markets.simulation.venue import Market
 
-PRICE: Final = TypedStruct("Price(address feed,int256 price,uint64 observedAt,uint80 round)")
 THRESHOLD: Final = 3
 FEEDERS: Final = 4
 WINDOW_STEPS: Final = 8

@@ -16,7 +16,8 @@ import numpy as np
 from koinon.errors import IntegrityError, NotFound
 from koinon.lending.datasets.frames_of_r import read_pickled_frame
 from koinon.lending.datasets.sources import Source, source_named
-from koinon.lending.scoring.frame import Categorical, Frame, Numeric, cells_of, column_of, frame_of
+from koinon.lending.scoring.frame import Categorical, Frame, Numeric
+from koinon.lending.scoring.frame_reading import cells_of, column_of, frame_of
 
 VARIABLE: Final = "KOINON_DATASETS"
 _MONTHS: Final = {"Jan": 1, "Feb": 2, "Mar": 3}

@@ -8,6 +8,7 @@ import importlib
 from typing import Any, Final
 
 import click
+from rich.markup import escape
 
 from koinon.chain.address import checksum
 from koinon.errors import BadInput
@@ -91,9 +92,10 @@ def add(session: Session, *, token_a: str, amount_a: str, token_b: str, amount_b
     }
     session.terminal.result(
         document,
-        lambda terminal: terminal.say(
+        lambda terminal: _say(
+            terminal,
             f"{found.token0.text(added.amount0)} and {found.token1.text(added.amount1)} went into "
-            f"{found.address}, for {added.shares} shares."
+            f"{found.address}, for {added.shares} shares.",
         ),
     )
 
@@ -116,8 +118,8 @@ def remove(session: Session, address: str, percent: float, slippage: int) -> Non
     document = {"amount0": taken.amount0, "amount1": taken.amount1, "shares": taken.shares}
     session.terminal.result(
         document,
-        lambda terminal: terminal.say(
-            f"{found.token0.text(taken.amount0)} and {found.token1.text(taken.amount1)} came out."
+        lambda terminal: _say(
+            terminal, f"{found.token0.text(taken.amount0)} and {found.token1.text(taken.amount1)} came out."
         ),
     )
 
@@ -159,7 +161,7 @@ def swap(
         if got is None
         else f"{given.text(paid)} brought {wanted.text(got)}."
     )
-    session.terminal.result(document, lambda terminal: terminal.say(sentence))
+    session.terminal.result(document, lambda terminal: _say(terminal, sentence))
 
 
 @group.command()
@@ -214,7 +216,12 @@ def _show_all(terminal: Terminal, found: list[Pair]) -> None:
 
 
 def _show_price(terminal: Terminal, description: str, answer: Price) -> None:
-    terminal.say(f"{description}: {answer.whole} (round {answer.round_id}, {answer.updated_at} Unix time)")
+    _say(terminal, f"{description}: {answer.whole} (round {answer.round_id}, {answer.updated_at} Unix time)")
+
+
+def _say(terminal: Terminal, sentence: str) -> None:
+    """Symbols and descriptions are whatever somebody wrote on the chain: never markup."""
+    terminal.say(escape(sentence))
 
 
 def _mount() -> None:

@@ -98,6 +98,28 @@ def maxWithdraw(owner: address) -> uint256:
 
 
 @external
+@view
+def previewDeposit(assets: uint256) -> uint256:
+    """
+    @notice The shares for a deposit.
+    @param assets How much.
+    @return The shares.
+    """
+    return assets * (erc20.totalSupply + 1) // (self.total + 1)
+
+
+@external
+@view
+def previewRedeem(shares: uint256) -> uint256:
+    """
+    @notice The assets for shares.
+    @param shares How many.
+    @return The assets.
+    """
+    return shares * (self.total + 1) // (erc20.totalSupply + 1)
+
+
+@external
 def deposit(assets: uint256, receiver: address) -> uint256:
     """
     @notice Deposit.

@@ -23,6 +23,7 @@ from benchmarks.gas import (
     delegating,
     downloads,
     learning,
+    lending,
     markets,
     standing,
     swarm,
@@ -42,6 +43,16 @@ NAMES = (
     "gas.pair_swap",
     "gas.pair_mint",
     "gas.pair_burn",
+    "gas.lending_deposit",
+    "gas.lending_withdraw",
+    "gas.lending_borrow",
+    "gas.lending_repay",
+    "gas.lending_liquidate",
+    "gas.lending_deposit_aave",
+    "gas.lending_withdraw_aave",
+    "gas.lending_borrow_aave",
+    "gas.lending_repay_aave",
+    "gas.lending_liquidate_aave",
 )
 SNAPSHOT = Path(__file__).parent.parent.parent / "gas.json"
 SCENES = (
@@ -72,6 +83,9 @@ SCENES = (
     markets.pooling,
     markets.routing,
     markets.feeding,
+    lending.scoring,
+    lending.bundling,
+    lending.lending,
 )
 READ_ONLY = {"view", "pure"}
 
@@ -97,6 +111,13 @@ def measure() -> dict[str, int]:
         for name in ("Mandates", "Delegate", "Router"):
             stage.deploy(name)
         stage.deploy("PairFactory", artifacts.load("Pair").init_code)
+        for name in ("Attestations", "Bundles"):
+            stage.deploy(name)
+        stage.deploy(
+            "CreditPoolFactory",
+            *(stage.contracts[name].address for name in ("Attestations", "Bundles", "Works")),
+            artifacts.load("CreditPool").init_code,
+        )
         for scene in SCENES:
             with stage.scene():
                 scene(stage)
@@ -151,6 +172,10 @@ def run() -> Iterator[dict[str, Any]]:
     yield _figure("gas.publish", figures["Works.publish · no parents"], None, "gas")
     for name, ours, theirs in markets.figures(figures):
         yield _figure(name, ours, None, "gas", theirs)
+    for name, ours, theirs in lending.figures(figures):
+        yield _figure(name, ours, None, "gas", theirs)
+    for name, ours, published in lending.beside_aave(figures):
+        yield _figure(name, ours, None, "gas", published)
 
 
 def _figure(name: str, ours: float, target: int | None, unit: str, peer: int | None = None) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from koinon.errors import BadInput
 from koinon.markets.history.history import History
 from koinon.watch.extras import required
 from koinon.watch.graph.edges import Edges
 
-READERS: Final = {".parquet": "read_parquet", ".csv": "read_csv_auto", ".gz": "read_csv_auto"}
+READERS: Final = {".parquet": "read_parquet", ".csv": "read_csv", ".gz": "read_csv"}
 DATABASES: Final = (".duckdb", ".db")
 MEMORY: Final = "1GB"
 PIECE_ROWS: Final = 2**18
@@ -55,6 +56,15 @@ def read_edges(path: Path, columns: Columns | None = None, *, table: str = "edge
         return opened.edges(0, opened.count)
 
 
+def read_labelled(
+    path: Path, label: str, columns: Columns | None = None, *, table: str = "edges"
+) -> tuple[Edges, NDArray[np.bool_]]:
+    """The same, with a column that says of each transfer whether it is illicit (0 or 1, false or true)."""
+    with sorted_on_disk(path, columns, table=table, label=label) as opened:
+        found = opened.connection.execute("SELECT label FROM sorted ORDER BY row").fetchnumpy()
+        return opened.edges(0, opened.count), np.ma.getdata(found["label"]).astype(np.bool_)
+
+
 @dataclass(frozen=True)
 class OnDisk:
     """Transfers sorted on disk, read a piece at a time."""
@@ -87,7 +97,7 @@ class OnDisk:
 
 @contextmanager
 def sorted_on_disk(
-    path: Path, columns: Columns | None = None, *, table: str = "edges", memory: str = MEMORY
+    path: Path, columns: Columns | None = None, *, table: str = "edges", memory: str = MEMORY, label: str = ""
 ) -> Iterator[OnDisk]:
     """A file's transfers, accounts numbered, in the order of time; errors as `read_edges`.
 
@@ -95,6 +105,8 @@ def sorted_on_disk(
     ----------
     memory : str
         The most DuckDB may use, such as ``1GB``; beyond that it uses the disk.
+    label : str
+        A column of true and false to keep beside them, if any.
     """
     duckdb = required("duckdb")
     named = columns or Columns()
@@ -105,7 +117,7 @@ def sorted_on_disk(
             connection.execute("SET threads = 2")
             connection.execute("SET preserve_insertion_order = true")
             try:
-                _load(connection, _relation(connection, path, table), named)
+                _load(connection, _relation(connection, path, table), named, label)
             except duckdb.Error as fault:
                 raise BadInput(
                     f"{path.name} cannot be read as transfers ({str(fault).splitlines()[0]}).",
@@ -185,16 +197,20 @@ def _relation(connection: Any, path: Path, table: str) -> str:
         return f"read_parquet('{text}/*.parquet')"
     if path.suffix not in READERS:
         raise BadInput(f"{path.name} is neither Parquet, CSV nor a DuckDB database.", code="watch.file")
-    return f"{READERS[path.suffix]}('{text}')"
+    # as text: a reader that guesses takes 0x… for a number
+    options = ", all_varchar = true" if READERS[path.suffix] == "read_csv" else ""
+    return f"{READERS[path.suffix]}('{text}'{options})"
 
 
-def _load(connection: Any, relation: str, named: Columns) -> None:
+def _load(connection: Any, relation: str, named: Columns, label: str) -> None:
     source, target, timestamp, amount = (f'"{name}"' for name in _listed(named))
-    moment = f"CASE WHEN typeof({timestamp}) LIKE 'TIMESTAMP%' OR typeof({timestamp}) = 'DATE' "
-    moment += f"THEN epoch(CAST({timestamp} AS VARCHAR)::TIMESTAMP) ELSE TRY_CAST({timestamp} AS BIGINT) END"
+    text = f"CAST({timestamp} AS VARCHAR)"
+    moment = f"coalesce(TRY_CAST({text} AS BIGINT), epoch(TRY_CAST({text} AS TIMESTAMP)))"
+    judged = '"' + label.replace('"', "") + '"::BOOLEAN' if label else "NULL"
     connection.execute(
         f"CREATE TABLE given_rows AS SELECT {source}::VARCHAR AS source, {target}::VARCHAR AS target, "  # noqa: S608
-        f"({moment})::BIGINT AS timestamp, {amount}::DOUBLE AS amount FROM {relation}"
+        f"({moment})::BIGINT AS timestamp, TRY_CAST({amount} AS DOUBLE) AS amount, {judged} AS label "
+        f"FROM {relation}"
     )
     connection.execute(
         "CREATE TABLE names AS SELECT name, (row_number() OVER (ORDER BY name) - 1)::INTEGER AS id "
@@ -202,7 +218,7 @@ def _load(connection: Any, relation: str, named: Columns) -> None:
     )
     connection.execute(
         "CREATE TABLE sorted AS SELECT row_number() OVER (ORDER BY e.timestamp, e.rowid) - 1 AS row, "
-        "s.id AS source, t.id AS target, e.timestamp, e.amount FROM given_rows e "
+        "s.id AS source, t.id AS target, e.timestamp, e.amount, e.label FROM given_rows e "
         "JOIN names s ON s.name = e.source JOIN names t ON t.name = e.target ORDER BY row"
     )
     connection.execute("DROP TABLE given_rows")

@@ -75,8 +75,7 @@ def bundling(stage: Stage) -> None:
     contract = stage.contracts["Bundles"]
     domain = JoinDomain(CHAIN_ID, contract.address)
     wallets = [key(role).address for role in ("buyer", "lender")]
-    values = (*wallets, 1, LARGEST)
-    signatures = [domain.sign(key(role), *values) for role in ("lender", "buyer")]
+    signatures = [domain.sign(key(role), wallets[0], wallets[1], 1, LARGEST) for role in ("lender", "buyer")]
     stage.measure(contract, "join", *wallets, LARGEST, signatures[0], signatures[1:], note="of two")
     stage.measure(contract, "leave", sender="lender")
 
@@ -136,10 +135,9 @@ def peers() -> dict[str, int]:
         return {}
     with opened() as stage:
         made = {}
-        for name, arguments in (("Morpho", key("publisher").address), ("OracleMock", ""), ("IrmMock", "")):
-            creation = bytes.fromhex(code[name]["bytecode"]) + (
-                bytes(12) + bytes.fromhex(arguments[2:]) if arguments else b""
-            )
+        owner = bytes(12) + bytes.fromhex(key("publisher").address[2:])
+        for name, argument in (("Morpho", owner), ("OracleMock", b""), ("IrmMock", b"")):
+            creation = bytes.fromhex(code[name]["bytecode"]) + argument
             made[name] = Contract(stage.rpc, stage.put(Call(None, creation)), code[name]["abi"])
         tokens = [
             Contract(stage.rpc, stage.put(Call(None, bytes.fromhex(code["ERC20Mock"]["bytecode"]))), abi)
@@ -157,7 +155,7 @@ def peers() -> dict[str, int]:
             stage.send(token, "setBalance", who, 10**6 * ETHER)
             stage.send(token, "approve", morpho.address, LARGEST)
         costs: dict[str, int] = {}
-        for name, arguments in (
+        steps: tuple[tuple[str, tuple[Any, ...]], ...] = (
             ("supply", (10**4 * ETHER, 0, who, b"")),
             ("supply", (10**4 * ETHER, 0, who, b"")),
             ("supplyCollateral", (100 * ETHER, who, b"")),
@@ -165,7 +163,8 @@ def peers() -> dict[str, int]:
             ("borrow", (40 * ETHER, 0, who, who)),
             ("withdraw", (10 * ETHER, 0, who, who)),
             ("repay", (ETHER, 0, who, b"")),
-        ):
+        )
+        for name, arguments in steps:
             costs[name] = int(stage.send(morpho, name, terms, *arguments)["gasUsed"], 16)
         stage.send(oracle, "setPrice", 85 * 10**34)
         for _ in range(2):

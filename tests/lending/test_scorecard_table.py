@@ -102,7 +102,7 @@ def test_bytes_that_are_no_packed_scorecard_are_refused(packed):
         lambda: ScorecardTable.from_json({"features": []}),
         lambda: ScorecardTable.from_json([]),
         lambda: TABLE.points(np.zeros((1, 3), dtype=np.int64)),
-        lambda: TABLE.points(np.zeros((1, 2))),
+        lambda: TABLE.points(np.zeros((1, 2), dtype=np.int32)),
         lambda: TABLE.scaled(np.zeros((1, 3))),
     ],
 )

@@ -99,7 +99,7 @@ class Feature:
     @property
     def best_points(self) -> int:
         """The most points this feature can give to a value that is there."""
-        return max((*self.points, *(() if self.zero_points is None else (self.zero_points,))))
+        return max(self.points) if self.zero_points is None else max(*self.points, self.zero_points)
 
     @cached_property
     def _table(self) -> Points:

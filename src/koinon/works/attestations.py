@@ -266,4 +266,4 @@ def in_order(signed: Sequence[Signed]) -> list[Signed]:
 
 
 def _wrong(sentence: str) -> BadInput:
-    return BadInput(sentence, code="attestations.input")
+    return BadInput(sentence, code="works.attestation")

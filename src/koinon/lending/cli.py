@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from koinon.lending.risk.cli import RISK
 from koinon.lending.scoring.cli import SCORING
 
 
@@ -13,5 +14,5 @@ def group() -> None:
     """Scores with reasons, quotes, pools and their risk."""
 
 
-for _command in (*SCORING,):
+for _command in (*SCORING, *RISK):
     group.add_command(_command)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from koinon.errors import BadInput
 from koinon.learning.datasets import load_credit
 from koinon.learning.splits import split_credit
+from koinon.learning.trained import TrainedModel
 from koinon.lending.datasets.reading import available, load
 from koinon.lending.datasets.sources import SOURCES
 from koinon.lending.scoring.cli_options import plan_options, read_plan
@@ -208,7 +209,7 @@ def distil_command(
     """
     plan = read_plan(**options)
     if table is None:
-        parts = split_credit(load_credit(), plan.seed)
+        parts = split_credit(load_credit(), TrainedModel.load(model).recipe.seed)
         owners = Table(
             np.concatenate([owner.features for owner in (*parts.owners, parts.contribution)]),
             np.concatenate([owner.labels for owner in (*parts.owners, parts.contribution)]),

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scorecards of wallets: taught on a chain's own loans, each seen as it stood in the block before it.
+
+A loan is bad if it was liquidated, or its borrower's health factor fell below 1, within the horizon. Rows
+have a time and a borrower, so the score is judged on later loans of other wallets. Such a score reads the whole
+numbers of `koinon.lending.features`, as the contract gets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from koinon.errors import BadInput
+from koinon.lending.fairness import wallet_groups
+from koinon.lending.features.catalogue import FEATURES, NAMES
+from koinon.lending.features.compute import FeatureTable, FeatureVector, feature_table
+from koinon.lending.features.labels import Loans, labels
+from koinon.lending.features.point_in_time import Options
+from koinon.lending.scorecard_table import MISSING
+from koinon.lending.scoring.frame import Frame, Integers, Numeric
+from koinon.lending.scoring.horizon import Labelled
+from koinon.lending.scoring.points import Plan
+from koinon.lending.scoring.report import OFF_CHAIN
+from koinon.lending.scoring.scorecard import Scorecard
+from koinon.lending.scoring.training import Trained, train
+from koinon.markets.history.history import History
+
+SCALES: Final[Mapping[str, int]] = {feature.name: feature.scale for feature in FEATURES}
+
+MONOTONE: Final[Mapping[str, int]] = {
+    **{f"liquidations_{days}d": 1 for days in (30, 90, 365)},
+    "repaid_to_borrowed": -1,
+    "days_since_liquidation": -1,
+    "health_last": -1,
+    "health_min_90d": -1,
+    "health_mean_90d": -1,
+    "days_health_below_1_2_90d": 1,
+    "loan_to_value": 1,
+    "sigmas_to_liquidation": -1,
+    "volatility_30d": 1,
+    "age_days": -1,
+    "taint_share": 1,
+    "hops_from_listed": -1,
+}
+"""What must never pay: more liquidations, a thinner cushion, a younger wallet, money from listed accounts."""
+
+ACTIONABLE: Final[Mapping[str, int]] = {
+    "repaid_to_borrowed": 1,
+    "health_last": 1,
+    "loan_to_value": -1,
+    "debt_value": -1,
+    "sigmas_to_liquidation": 1,
+    "depth_to_debt": 1,
+}
+"""What a borrower can change before asking again."""
+
+
+def on_chain_plan(plan: Plan | None = None) -> Plan:
+    """A plan with the directions that wallets' features must have, beside its own."""
+    given = plan or Plan()
+    return replace(
+        given, monotone={**MONOTONE, **given.monotone}, actionable={**ACTIONABLE, **given.actionable}
+    )
+
+
+def loan_frame(table: FeatureTable, loans: Loans, labelled: Labelled) -> Frame:
+    """Loans whose horizon is over, with what was known when each was decided.
+
+    Columns are the features' whole numbers. Groups to audit are wallet age and wallet size.
+
+    Raises
+    ------
+    BadInput
+        The table has not one row a loan.
+    """
+    if len(table) != len(loans.subjects):
+        raise BadInput(
+            f"{len(table)} rows of features do not fit {len(loans.subjects)} loans.", code="lending.table"
+        )
+    rows = labelled.rows
+    whole = table.integers()[rows]
+    columns = {
+        name: Numeric(np.where(whole[:, place] == MISSING, np.nan, whole[:, place].astype(np.float64)))
+        for place, name in enumerate(NAMES)
+    }
+    return Frame(
+        columns,
+        labelled.labels,
+        loans.times[rows],
+        wallet_groups(table.column("age_days")[rows], table.column("inflow_30d")[rows]),
+        np.array(loans.subjects, dtype=np.str_)[rows],
+    )
+
+
+def frame_of_history(history: History, *, days: int, options: Options | None = None) -> Frame:
+    """Every ripe loan of a history as of the block before it."""
+    loans, labelled = labels(history, days, options)
+    before = [max(0, block - 1) for block in loans.blocks]
+    table = feature_table(history, loans.subjects, before, options)
+    return loan_frame(table, loans, labelled)
+
+
+def train_on_history(
+    history: History,
+    *,
+    days: int,
+    data: str,
+    evidence: str,
+    plan: Plan | None = None,
+    options: Options | None = None,
+) -> Trained:
+    """A scorecard of wallets, judged on later loans of other wallets.
+
+    Parameters
+    ----------
+    days : int
+        The horizon: 30 or 90 are usual.
+    evidence : str
+        ``simulated`` or ``on-chain real``; whoever brings the history knows.
+
+    Raises
+    ------
+    BadInput
+        Too few loans of a kind, or the evidence is said to be off chain.
+    """
+    if evidence == OFF_CHAIN:
+        raise BadInput(
+            "A chain's history is simulated or real, and never off chain.", code="lending.evidence"
+        )
+    frame = frame_of_history(history, days=days, options=options)
+    made = train(frame, on_chain_plan(plan), data=f"{data}, {days} days", evidence=evidence)
+    return replace(made, scorecard=scaled(made.scorecard))
+
+
+def scaled(scorecard: Scorecard) -> Scorecard:
+    """A scorecard taught on whole numbers, told in the features' own units: the points stay the same."""
+    features = tuple(
+        replace(feature, scale=SCALES.get(feature.name, 1)) for feature in scorecard.table.features
+    )
+    readers = tuple(replace(reader, scale=SCALES.get(reader.name, 1)) for reader in scorecard.readers)
+    return replace(scorecard, table=replace(scorecard.table, features=features), readers=readers)
+
+
+def rows_of(scorecard: Scorecard, whole: Integers) -> Integers:
+    """Of features in the catalogue's order, (rows, features), those that a scorecard reads, in its order.
+
+    Raises
+    ------
+    BadInput
+        The scorecard reads something that no chain tells.
+    """
+    lacking = [name for name in scorecard.columns if name not in SCALES]
+    if lacking:
+        raise BadInput(
+            f"The scorecard reads '{lacking[0]}', which no chain tells.",
+            hint="Take a scorecard that was taught on a chain's history.",
+            code="lending.columns",
+        )
+    return np.ascontiguousarray(whole[:, places(scorecard.columns)])
+
+
+def row_of(scorecard: Scorecard, vector: FeatureVector) -> Integers:
+    """One wallet's whole numbers as a scorecard reads them, shape (features,); see `rows_of`."""
+    found: Integers = rows_of(scorecard, vector.integers().reshape(1, -1))[0]
+    return found
+
+
+def places(columns: Sequence[str]) -> list[int]:
+    """Where columns stand in the catalogue."""
+    return [NAMES.index(name) for name in columns]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from koinon.errors import BadInput
+from koinon.lending.features.catalogue import NAMES
+from koinon.lending.features.compute import FeatureTable, features
+from koinon.lending.features.labels import Loans
+from koinon.lending.scorecard_table import MISSING
+from koinon.lending.scoring.frame import Numeric
+from koinon.lending.scoring.horizon import DAY_S, Labelled
+from koinon.lending.scoring.on_chain import (
+    frame_of_history,
+    loan_frame,
+    on_chain_plan,
+    row_of,
+    rows_of,
+    scaled,
+    train_on_history,
+)
+from koinon.lending.scoring.points import Plan
+from koinon.lending.scoring.reasons import explain
+from koinon.lending.scoring.report import OFF_CHAIN, SIMULATED
+from koinon.lending.scoring.training import train
+from koinon.lending.scoring.words import notice
+from tests.lending.features.chronicle import Chronicle, role
+
+TREE = Plan(binner="tree", tiers=3)
+
+
+def wallets(rows=900, seed=3):
+    """Made-up features: a thin cushion and past liquidations make a loan bad."""
+    random = np.random.default_rng(seed)
+    values = np.full((rows, len(NAMES)), np.nan)
+    health = random.gamma(6.0, 0.3, rows) + 0.9
+    past = random.poisson(0.3, rows).astype(float)
+    values[:, NAMES.index("health_last")] = health
+    values[:, NAMES.index("liquidations_365d")] = past
+    values[:, NAMES.index("age_days")] = random.integers(1, 900, rows)
+    values[:, NAMES.index("inflow_30d")] = random.lognormal(6, 2, rows)
+    odds = 1.0 - 1.5 * (health - 1.0) + past
+    labels = (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    names = tuple(role(f"wallet {number}") for number in range(rows))
+    table = FeatureTable(names, [0] * rows, [(0, "")] * rows, values)
+    loans = Loans(names, (1,) * rows, np.arange(rows, dtype=np.int64) * DAY_S)
+    return table, loans, Labelled(np.arange(rows), labels, 0)
+
+
+@pytest.fixture(scope="module")
+def made():
+    frame = loan_frame(*wallets())
+    return train(frame, on_chain_plan(TREE), data="made-up wallets", evidence=SIMULATED)
+
+
+def test_loans_are_judged_on_later_loans_of_other_wallets(made):
+    assert made.report.split.startswith("by time")
+    assert made.report.evidence == SIMULATED
+    assert made.report.champion.auc.value > 0.6
+
+
+def test_the_scorecard_reads_the_features_own_whole_numbers(made):
+    card = scaled(made.scorecard)
+    table, loans, labelled = wallets()
+    rows = rows_of(card, table.integers())
+    frame = loan_frame(table, loans, labelled)
+    assert np.array_equal(card.table.points(rows), made.scorecard.points(frame))
+    by_name = {feature.name: feature for feature in card.table.features}
+    assert by_name["health_last"].scale == 1000
+    points = by_name["health_last"].points
+    assert list(points) == sorted(points)
+    worst = rows[int(np.argmin(card.table.points(rows)))]
+    assert any("health_last is " in sentence for sentence in notice(card, explain(card, worst)))
+
+
+def test_a_wallet_nobody_knows_is_in_the_worst_tier(made):
+    card = scaled(made.scorecard)
+    chain = Chronicle().price(2000).pledge("borrower", 10).borrow("borrower", 1000).history()
+    vector = features(chain, role("stranger"), 0)
+    row = row_of(card, vector)
+    assert row.shape == (len(card.columns),)
+    unknown = np.full(len(card.columns), MISSING)
+    assert explain(card, unknown).tier == card.table.worst_tier
+
+
+def test_a_historys_loans_are_seen_as_of_the_block_before_and_wait_for_their_horizon():
+    told = Chronicle().price(2000)
+    told.wait(1).pledge("careful", 10).borrow("careful", 1000).pledge("rash", 1).borrow("rash", 1500)
+    told.wait(5).price(1500).liquidate("rash", 1500, 1)
+    told.wait(40).borrow("careful", 10).wait(1).price(1500)
+    frame = frame_of_history(told.history(), days=30)
+    assert frame.labels.tolist() == [0, 1]
+    assert frame.entity is not None
+    assert frame.entity.tolist() == [role("careful"), role("rash")]
+    borrowed = frame.columns["borrows_30d"]
+    assert isinstance(borrowed, Numeric)
+    assert np.nan_to_num(borrowed.values).tolist() == [0, 0]  # their own loan is not yet known
+    with pytest.raises(BadInput, match="fewer than three different times"):
+        train_on_history(told.history(), days=30, data="a short chain", evidence=SIMULATED, plan=TREE)
+
+
+def test_a_chain_is_never_off_chain_and_other_scores_do_not_fit(made, trained):
+    with pytest.raises(BadInput, match="never off chain"):
+        train_on_history(Chronicle().price(1).history(), days=30, data="x", evidence=OFF_CHAIN)
+    table, loans, labelled = wallets(50)
+    with pytest.raises(BadInput, match="which no chain tells"):
+        rows_of(trained.scorecard, table.integers())
+    short = Loans(loans.subjects[:10], loans.blocks[:10], loans.times[:10])
+    with pytest.raises(BadInput, match="do not fit 10 loans"):
+        loan_frame(table, short, labelled)

@@ -12,7 +12,7 @@ import click
 import orjson
 import pytest
 
-from koinon.cli import open_node
+from koinon.cli import BROUGHT, open_node
 from koinon.errors import BadInput
 from koinon.markets.simulation.cli import command
 from koinon.markets.simulation.truth import illicit_transactions, read
@@ -30,7 +30,7 @@ def settings(tmp_path: Path, anvil_path: Path) -> Settings:
 def run(settings: Settings, *arguments: str) -> Any:
     out = io.StringIO()
     terminal = Terminal(json_output=True, stdout=out, stderr=io.StringIO())
-    session = Session(settings, terminal, opener=open_node)
+    session = Session(settings, terminal, opener=open_node, brought=BROUGHT)
     command.main(list(arguments), standalone_mode=False, obj=session)
     return orjson.loads(out.getvalue())
 
@@ -51,6 +51,8 @@ def test_a_new_data_directory_is_filled_up_to_now_and_only_once(settings: Settin
         assert set(illicit_transactions(truth)) <= hashes
         swaps = node.index.rows("SELECT COUNT(*) AS n FROM sim3_seth_tusd_swap")[0]["n"]
         assert swaps > 0
+        lent = node.index.rows("SELECT COUNT(*) AS n FROM sim3_seth_pool_deposited")[0]["n"]
+        assert lent >= 2  # the underwriter and the first lender
         members = {person["address"] for person in truth["people"]}
         assert {row["to"] for row in rows} & members
     again = run(settings, "--months", "0.02", "--seed", "3", "--scenario", "wild")

@@ -3,8 +3,8 @@
 
 ``python -m koinon.markets.simulation.calibration`` prints, for each statistic of a year of daily returns,
 what real years show and what simulated years show: the median and the middle 95 %. Real years are every
-stretch of a year, a month apart, over the deviation of the whole series; simulated ones are paths of different
-seeds, over the deviation that they are scaled to (`prices.YEARLY_VOLATILITY`).
+stretch of a year, a month apart, over the deviation of the whole series; simulated ones are paths of other
+seeds each, over the deviation that they are scaled to (`prices.YEARLY_VOLATILITY`).
 """
 
 from __future__ import annotations

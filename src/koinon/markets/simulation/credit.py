@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from koinon.markets.simulation.accounts import Person
+from koinon.markets.simulation.bench import Placed
 from koinon.markets.simulation.venue import Token
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class Lender(Protocol):
     @property
     def address(self) -> str:
         """Where it stands: what depositors and borrowers allow to take their tokens."""
+
+    @property
+    def placed(self) -> Placed:
+        """The contract whose events tell what happened to it."""
 
     @property
     def loan(self) -> Token:

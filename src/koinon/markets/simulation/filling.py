@@ -300,5 +300,7 @@ def sources(simulation: Simulation) -> list[tuple[str, str, Sequence[Any]]]:
         (f"{stem}_{symbol.lower()}_feed", feed.address, load("PriceFeed").abi)
         for symbol, feed in world.feeds.items()
     ]
-    found += [(f"{stem}_factory", world.factory.address, world.factory.artifact.abi)]
+    found += [
+        (f"{stem}_{each.name.lower()}_pool", each.address, each.placed.artifact.abi) for each in world.lenders
+    ]
     return found

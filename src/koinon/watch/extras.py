@@ -9,13 +9,13 @@ from typing import Any
 from koinon.errors import SetupError
 
 
-def required(package: str) -> Any:
+def required(package: str, extra: str = "watch") -> Any:
     """The imported package; SetupError, naming the extra that brings it, where it is not installed."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise SetupError(
             f"The watch needs {package}, which is not installed ({error}).",
-            hint="pip install 'koinon[watch]'",
+            hint=f"pip install 'koinon[{extra}]'",
             code="watch.no_extra",
         ) from error

@@ -109,6 +109,7 @@ class _Work:
             numbered,
             most_hops=self.most_hops,
         )
+        streams.sort(key=lambda stream: (not stream.cycle, stream.start))  # one transaction pays in one token
         uses = Counter(hop.pool for stream in streams for hop in stream.hops)
         found = False
         for stream in streams:

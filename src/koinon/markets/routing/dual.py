@@ -63,11 +63,17 @@ class _Point(NamedTuple):
     slope: Floats
 
 
-def optimum(market: Market, worth: Floats, held: Floats | None = None) -> Optimum:
+def optimum(
+    market: Market,
+    worth: Floats,
+    held: Floats | None = None,
+    supplied: NDArray[np.bool_] | None = None,
+) -> Optimum:
     """The best trades for whoever values a unit of token ``t`` at ``worth[t]`` ≥ 0 and holds ``held[t]`` ≥ 0.
 
     Arbitrage: ``worth`` the prices to value profit at (or one numéraire alone), nothing held. An order:
-    ``worth`` 1 for the token wanted and 0 for others, ``held`` the amount to sell.
+    ``worth`` 1 for the token wanted and 0 for others, ``held`` the amount to sell. Of tokens marked in
+    ``supplied`` there is any amount at their worth.
 
     Raises
     ------
@@ -82,29 +88,31 @@ def optimum(market: Market, worth: Floats, held: Floats | None = None) -> Optimu
     reached = _reached(market, worth)
     unit = np.exp(np.where(reached, agreed_prices(market, worth), 0.0))
     near = Market(market.tokens, tuple(table.only(reached[table.coins[:, 0]]) for table in market.tables))
-    dual = _Dual(near.in_units(unit), worth / unit, np.where(reached, held * unit, 0.0))
+    pinned = np.zeros(market.tokens, bool) if supplied is None else supplied & (worth > 0)
+    dual = _Dual(near.in_units(unit), worth / unit, np.where(reached, held * unit, 0.0), pinned)
     found = dual.fine(dual.coarse())
     net = np.zeros((len(market.coins), 2))
     rows = np.flatnonzero(reached[market.coins[:, 0]])
     net[rows] = found.net / unit[market.coins[rows]]
     traded = dual.traded(found)
+    lacks = np.where(pinned, 0.0, -found.gradient)
     return Optimum(
         value=found.value,
         prices=np.where(reached, np.exp(found.level) * unit, 0.0),
         net=net,
-        short=float(np.max(-found.gradient, initial=0.0)) / traded if traded else 0.0,
+        short=float(np.max(lacks, initial=0.0)) / traded if traded else 0.0,
     )
 
 
 class _Dual:
     """The function of the logarithms of prices, where every amount is a value at prices near the best."""
 
-    def __init__(self, market: Market, worth: Floats, held: Floats) -> None:
+    def __init__(self, market: Market, worth: Floats, held: Floats, pinned: NDArray[np.bool_]) -> None:
         self.market, self.held = market, held
         self.coins = market.coins
         with np.errstate(divide="ignore"):
             self.low = np.maximum(np.log(worth), -_WIDEST)
-        self.high = np.maximum(self.low, _WIDEST)
+        self.high = np.where(pinned, self.low, np.maximum(self.low, _WIDEST))
         valued = np.flatnonzero(worth)
         if len(valued) == 1:
             self.high[valued] = self.low[valued]  # the function only scales with all prices: fix one

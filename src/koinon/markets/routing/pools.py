@@ -47,6 +47,9 @@ class Pool(Protocol):
     def after(self, coin_in: int, amount_in: int) -> Self:
         """The pool as that swap leaves it; as it is where it refuses."""
 
+    def holding(self, reserves: tuple[int, int]) -> Self:
+        """The same pool with other reserves."""
+
 
 @dataclass(frozen=True)
 class PairPool:
@@ -70,6 +73,10 @@ class PairPool:
     def after(self, coin_in: int, amount_in: int) -> PairPool:
         """As in `Pool`."""
         return replace(self, reserves=_moved(self, coin_in, amount_in))
+
+    def holding(self, reserves: tuple[int, int]) -> PairPool:
+        """As in `Pool`."""
+        return replace(self, reserves=reserves)
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,10 @@ class WeightedPool:
     def after(self, coin_in: int, amount_in: int) -> WeightedPool:
         """As in `Pool`."""
         return replace(self, reserves=_moved(self, coin_in, amount_in))
+
+    def holding(self, reserves: tuple[int, int]) -> WeightedPool:
+        """As in `Pool`."""
+        return replace(self, reserves=reserves)
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,10 @@ class StablePool:
     def after(self, coin_in: int, amount_in: int) -> StablePool:
         """As in `Pool`."""
         return replace(self, reserves=_moved(self, coin_in, amount_in))
+
+    def holding(self, reserves: tuple[int, int]) -> StablePool:
+        """As in `Pool`."""
+        return replace(self, reserves=reserves)
 
     def _invariant(self, x: int, y: int) -> int | None:
         ann, total = 2 * self.amplification, x + y

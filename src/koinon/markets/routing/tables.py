@@ -9,6 +9,7 @@ For constant product and weighted pools that is a closed form (Angeris and Chitr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -121,15 +122,30 @@ class StableTable:
 
     def spot(self) -> Floats:
         """As in `Table`."""
-        held = self.reserves * self.rates
-        curve = _Curve(held[:, 0], held[:, 1], self.amplification)
-        price, _ = curve.price(np.log(held[:, 0]))
-        return price + np.log(self.rates[:, 0]) - np.log(self.rates[:, 1])
+        rates = np.log(self.rates)
+        return np.asarray(self._price + rates[:, 0] - rates[:, 1])
 
     def in_units(self, unit: Floats) -> StableTable:
         """As in `Table`."""
         scale = unit[self.coins]
         return replace(self, reserves=self.reserves * scale, rates=self.rates / scale)
+
+    @cached_property
+    def _held(self) -> Floats:
+        return self.reserves * self.rates
+
+    @cached_property
+    def _invariant(self) -> Floats:
+        return invariant(self._held[:, 0], self._held[:, 1], self.amplification)
+
+    @cached_property
+    def _price(self) -> Floats:
+        return _Curve(self._invariant, self.amplification).price(np.log(self._held[:, 0]))[0]
+
+    @cached_property
+    def _levels(self) -> Floats:
+        """Where trades ended when last looked for: prices rarely move far from one look to the next."""
+        return np.log(self._held)
 
     def only(self, rows: NDArray[np.bool_]) -> StableTable:
         """As in `Table`."""
@@ -140,10 +156,8 @@ class StableTable:
     def best(self, log_prices: Floats) -> Trades:
         """As in `Table`."""
         wanted = log_prices[self.coins] - np.log(self.rates)
-        held = self.reserves * self.rates
-        curve = _Curve(held[:, 0], held[:, 1], self.amplification)
-        spot, _ = curve.price(np.log(held[:, 0]))
-        beyond = wanted[:, 0] - wanted[:, 1] - spot
+        held = self._held
+        beyond = wanted[:, 0] - wanted[:, 1] - self._price
         trading = np.flatnonzero(_beyond_fee(beyond, self.keep))
         net, slope = np.zeros_like(self.reserves), np.zeros(len(held))
         if not len(trading):
@@ -152,8 +166,9 @@ class StableTable:
         first, second = held[trading, paid], held[trading, 1 - paid]
         keep = self.keep[trading]
         ask = wanted[trading, paid] - wanted[trading, 1 - paid] - np.log(keep)
-        curve = _Curve(first, second, self.amplification[trading])
-        level, fall = curve.find(ask, np.log(first))
+        curve = _Curve(self._invariant[trading], self.amplification[trading])
+        level, fall = curve.find(ask, np.log(first), self._levels[trading, paid])
+        self._levels[trading, paid] = level
         arrived = np.exp(level)
         given = second - curve.other(arrived)
         net[trading, paid] = -(arrived - first) / (keep * self.rates[trading, paid])
@@ -170,12 +185,11 @@ def _beyond_fee(beyond: Floats, keep: Floats) -> Floats:
 
 
 class _Curve:
-    """The invariant through balances ``first`` and ``second`` (equal measure), as a function of the first."""
+    """The invariant of a given size, as a function of the first balance."""
 
-    def __init__(self, first: Floats, second: Floats, amplification: Floats) -> None:
-        self.scale = invariant(first, second, amplification)
+    def __init__(self, size: Floats, amplification: Floats) -> None:
+        self.scale = size
         self.weight = 2 * amplification
-        self.first = first
 
     def other(self, first: Floats) -> Floats:
         """The second balance that belongs to a first."""
@@ -198,10 +212,12 @@ class _Curve:
         above_grows, below_grows = -price - 2 * pull / x, 1 - 2 * price
         return np.log(price), x * (above_grows / above - below_grows / below)
 
-    def find(self, ask: Floats, low: Floats) -> tuple[Floats, Floats]:
-        """The level, at or above ``low``, where the price's logarithm is ``ask``; and the price's growth."""
+    def find(self, ask: Floats, low: Floats, guess: Floats) -> tuple[Floats, Floats]:
+        """The level, at or above ``low``, where the price's logarithm is ``ask``, and the price's growth
+        there; ``guess`` is a level to begin from."""
         low, high = low.copy(), np.full_like(low, np.inf)
-        level, price, grows = low, *self.price(low)
+        level = np.maximum(guess, low)
+        price, grows = self.price(level)
         for _ in range(STEPS):
             off = price - ask
             if np.all(np.abs(off) <= CLOSE * (1 + np.abs(ask))):

@@ -27,6 +27,7 @@ from benchmarks.gas import (
     markets,
     standing,
     swarm,
+    treasury,
     verification,
     works,
 )
@@ -53,6 +54,13 @@ NAMES = (
     "gas.lending_borrow_aave",
     "gas.lending_repay_aave",
     "gas.lending_liquidate_aave",
+    "gas.vault_deposit",
+    "gas.vault_deposit_idle",
+    "gas.vault_withdraw",
+    "gas.vault_redeem_in_kind",
+    "gas.vault_rebalance",
+    "gas.pool_shares_deposit_aave",
+    "gas.pool_shares_redeem_aave",
 )
 SNAPSHOT = Path(__file__).parent.parent.parent / "gas.json"
 SCENES = (
@@ -86,6 +94,7 @@ SCENES = (
     lending.scoring,
     lending.bundling,
     lending.lending,
+    treasury.vaults,
 )
 READ_ONLY = {"view", "pure"}
 
@@ -118,6 +127,9 @@ def measure() -> dict[str, int]:
             *(stage.contracts[name].address for name in ("Attestations", "Bundles", "Works")),
             artifacts.load("CreditPool").init_code,
         )
+        stage.deploy("VaultRules")
+        stage.deploy("Vault", stage.contracts["VaultRules"].address)
+        stage.deploy("VaultFactory", stage.contracts["Vault"].address)
         for scene in SCENES:
             with stage.scene():
                 scene(stage)
@@ -157,6 +169,7 @@ INDIRECT = {
     "ERC3009Collector.collect",  # only Channels may call it: its cost is inside Channels.deposit
     "Router.uniswapV2Call",  # only a pair may call it: its cost is inside Router.arbitrage
     "Pair.initialize",  # refuses everyone
+    "Vault.initialize",  # only as it is made: its cost is inside VaultFactory.create
 }
 
 
@@ -175,6 +188,10 @@ def run() -> Iterator[dict[str, Any]]:
     for name, ours, theirs in lending.figures(figures):
         yield _figure(name, ours, None, "gas", theirs)
     for name, ours, published in lending.beside_aave(figures):
+        yield _figure(name, ours, None, "gas", published)
+    for name, gas in treasury.figures(figures):
+        yield _figure(name, gas, None, "gas")
+    for name, ours, published in treasury.beside_aave(figures):
         yield _figure(name, ours, None, "gas", published)
 
 

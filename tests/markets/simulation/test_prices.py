@@ -70,7 +70,7 @@ def test_impossible_crashes_are_refused(given: tuple[float, ...]) -> None:
 def test_scenarios_are_found_by_name_and_last_as_long_as_asked() -> None:
     crash = scenario.find("crash").lasting(1.0)
     assert crash.crashes
-    assert crash.steps == 30 * 48
+    assert crash.steps == 30 * 24
     with pytest.raises(NotFound, match="no scenario"):
         scenario.find("heaven")
     with pytest.raises(BadInput, match="months"):

@@ -17,9 +17,9 @@ from koinon.markets.simulation.venue import Market
 
 THRESHOLD: Final = 3
 FEEDERS: Final = 4
-WINDOW_STEPS: Final = 8
+WINDOW_S: Final = 4 * 3_600
 MOST_DEVIATION_BPS: Final = 400
-HEARTBEAT_STEPS: Final = 4
+HEARTBEAT_S: Final = 2 * 3_600
 DEVIATION: Final = 0.005
 """A round is posted when the price moved by this share since the last, or a heartbeat is over."""
 
@@ -49,10 +49,10 @@ class Feed:
         """Where it stands."""
         return self.placed.address
 
-    def due(self, price: float, now: int, step_s: int) -> bool:
+    def due(self, price: float, now: int) -> bool:
         """Whether a round should be posted."""
         moved = abs(price / self.posted_price - 1) if self.posted_price else 1.0
-        return moved >= DEVIATION or now - self.posted_at >= HEARTBEAT_STEPS * step_s
+        return moved >= DEVIATION or now - self.posted_at >= HEARTBEAT_S
 
     def post(self, price: float, now: int) -> bytes:
         """Call data of the next round, signed by as many feeders as it needs."""
@@ -66,7 +66,7 @@ class Feed:
         return self.placed.artifact.functions["post"].encode(self.round, reports)
 
 
-def arguments(market: Market, feeders: list[Person], step_s: int) -> tuple[Any, ...]:
+def arguments(market: Market, feeders: list[Person]) -> tuple[Any, ...]:
     """The constructor's arguments of a market's feed."""
     return (
         market.address,
@@ -75,8 +75,8 @@ def arguments(market: Market, feeders: list[Person], step_s: int) -> tuple[Any, 
         f"{market.base.symbol} / {market.quote.symbol}",
         [feeder.address for feeder in feeders],
         THRESHOLD,
-        2 * HEARTBEAT_STEPS * step_s,
-        WINDOW_STEPS * step_s,
+        2 * HEARTBEAT_S,
+        WINDOW_S,
         MOST_DEVIATION_BPS,
     )
 

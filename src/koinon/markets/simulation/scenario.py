@@ -44,7 +44,7 @@ class Scenario:
 
     name: str
     months: float = 3.0
-    step_s: int = 1_800
+    step_s: int = 3_600
     volatility: float = 1.0
     crashes: tuple[Crash, ...] = ()
     people: People = field(default_factory=People)
@@ -56,8 +56,8 @@ class Scenario:
                 f"A simulation covers up to {MOST_MONTHS} months, not {self.months:g}.",
                 code="markets.months",
             )
-        if self.step_s < 60 or DAY_S % self.step_s:
-            raise BadInput("A step divides a day and is at least a minute long.")
+        if not 60 <= self.step_s <= 7_200 or DAY_S % self.step_s:
+            raise BadInput("A step divides a day and lasts from a minute to two hours.")
 
     @property
     def steps(self) -> int:

@@ -216,7 +216,7 @@ class World:
         feeders = self.accounts.several(feeds.FEEDERS, "feeder")
         for symbol, token in self.tokens.items():
             market = self.market(token)
-            placed = self.place("PriceFeed", *feeds.arguments(market, feeders, self.scenario.step_s))
+            placed = self.place("PriceFeed", *feeds.arguments(market, feeders))
             self.feeds[symbol] = Feed(
                 market, placed, feeders, self.bench.chain_id, self.generator(f"feeders of {symbol}")
             )

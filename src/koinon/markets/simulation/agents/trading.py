@@ -28,7 +28,7 @@ class Poster(Agent):
     def act(self, world: World) -> None:
         for symbol, feed in world.feeds.items():
             price = world.outside_price(world.tokens[symbol])
-            if feed.due(price, world.now, world.scenario.step_s):
+            if feed.due(price, world.now):
                 world.must(self.person, feed.address, feed.post(price, world.now))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
 from koinon.errors import BadInput, IntegrityError, NotFound, TransactionFailed
 from koinon.markets.api import Markets
-from koinon.markets.feeds import Collector, Feed, SignedPrice, Terms, scaled
+from koinon.markets.feeds import Collector, Feed, Feeder, SignedPrice, Terms, scaled
 from tests.markets.test_pairs import DOLLAR, ETHER, new_token
 
 WINDOW_S = 800
@@ -52,7 +53,7 @@ def test_from_signatures_to_a_price(stage):
     wait(feed.chain, WINDOW_S)
     collector = Collector(feed)
     for feeder, text in zip(feeders[:2], ("2000.5", "1999.5"), strict=True):
-        word = feed.sign(feeder, scaled(text, 8))
+        word = Feeder(feed, feeder, partial(str, text)).report()
         collector.add(SignedPrice.from_json(word.to_json()))
     assert collector.missing == 0
     posted = collector.post(maker)
@@ -87,6 +88,9 @@ def test_a_collector_takes_only_what_can_be_posted(stage, own_account):
         with pytest.raises(kind) as fault:
             collector.add(word)
         assert fault.value.code == code
+    with pytest.raises(BadInput) as fault:
+        Feeder(feed, maker, lambda: "1")
+    assert fault.value.code == "markets.not_a_feeder"
     collector.add(good)
     with pytest.raises(BadInput) as fault:
         collector.post(maker)

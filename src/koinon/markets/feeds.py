@@ -7,7 +7,7 @@ stays outside the chain; what enters is the signed price.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Self
@@ -204,9 +204,7 @@ class Feed:
         feeders = self.terms().feeders
         strangers = found.keys() - set(feeders)
         if strangers:
-            raise BadInput(
-                f"{min(strangers)} is not a feeder of {self.address}.", code="markets.not_a_feeder"
-            )
+            raise _stranger(min(strangers), self.address)
         reports = [
             (index, found[feeder].price, found[feeder].observed_at, found[feeder].signature)
             for index, feeder in enumerate(feeders)
@@ -230,6 +228,32 @@ class Feed:
         except TransactionFailed as refusal:
             raise _no_price(self.address, refusal) from refusal
         return Price(int(value), decimals, int(updated_at), int(round_id))
+
+
+class Feeder:
+    """Whoever signs prices for one feed: an account, and where the price comes from.
+
+    Parameters
+    ----------
+    feed : Feed
+    account : Account
+        One of the feed's feeders.
+    ask : callable
+        The price in whole quote tokens now: a call of a service, a file, a person's word.
+    """
+
+    def __init__(self, feed: Feed, account: Account, ask: Callable[[], Decimal | str]) -> None:
+        terms = feed.terms()
+        if account.address not in terms.feeders:
+            raise _stranger(account.address, feed.address)
+        self.feed = feed
+        self.account = account
+        self.decimals = terms.decimals
+        self._ask = ask
+
+    def report(self) -> SignedPrice:
+        """Ask, and sign the answer for the next round; BadInput when the answer is no price."""
+        return self.feed.sign(self.account, scaled(self._ask(), self.decimals))
 
 
 class Collector:
@@ -258,9 +282,7 @@ class Collector:
                 code="markets.other_round",
             )
         if price.feeder not in self.terms.feeders:
-            raise BadInput(
-                f"{price.feeder} is not a feeder of {self.feed.address}.", code="markets.not_a_feeder"
-            )
+            raise _stranger(price.feeder, self.feed.address)
         if price.price <= 0 or self.feed.chain.timestamp() - price.observed_at > self.terms.max_age_s:
             raise BadInput(
                 "This price is too old, or not above zero.",
@@ -309,6 +331,14 @@ def scaled(price: Decimal | str, decimals: int) -> int:
     if found <= 0:
         raise BadInput(f"{price!r} is not a price above 0 with {decimals} decimals.", code="markets.price")
     return found
+
+
+def _stranger(account: str, feed: str) -> BadInput:
+    return BadInput(
+        f"{account} is not a feeder of {feed}.",
+        hint="Who may feed was fixed when the feed was made.",
+        code="markets.not_a_feeder",
+    )
 
 
 def _no_price(address: str, refusal: TransactionFailed) -> NotFound:

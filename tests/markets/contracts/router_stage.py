@@ -91,3 +91,19 @@ def make_stage() -> Stage:
     stage.add("stable", "dollars", "euros", 300_000 * WHOLE, 300_000 * WHOLE)
     stage.add("weighted", "ether", "dollars", 400 * WHOLE, 190_000 * WHOLE)
     return stage
+
+
+def swap(
+    stage: Stage,
+    path: list[tuple[Any, Any, Any, int]],
+    amount: int,
+    minimum: int = 0,
+    *,
+    deadline: int = FOR_EVER,
+    to: Any = None,
+    sender: str | None = None,
+) -> int:
+    """An order of the trader's, or another's."""
+    receiver = to or stage.trader
+    by = sender or stage.trader
+    return int(stage.router.swap_along(path, amount, minimum, deadline, receiver, sender=by))

@@ -8,8 +8,9 @@
 @notice Chainlink's AggregatorV3 ABI. The answer is the price of one whole base token in whole quote tokens, times
         10**decimals.
         - Feeders: a fixed set. Each signs (feed, price, second of observation, round); anyone posts `threshold` or
-          more of these for the next round, and their median is the round's answer. While fewer than half of those
-          posted lie, the median is within the range of the honest ones. A signature serves one feed and one round.
+          more of these for the next round, and their median is the round's answer. While fewer than half of `threshold`
+          feeders lie, the median is within the range of honest prices, whichever are posted; fewer than half of those
+          posted is enough. A signature serves one feed and one round.
         - Market: the time-weighted average price of a Uniswap V2 pair over at least `window_s` seconds (at most twice
           that), from observations kept here; anyone makes one, and every post does.
         - `latestRoundData` answers only while the round is no older than `max_age_s` and differs from the pair's

@@ -50,7 +50,7 @@ def swap_along(
     @param to Who is paid.
     @return By how much the receiver's balance grew.
     """
-    assert block.timestamp <= deadline, "deadline past"
+    self._begin(deadline, to)
     self._check(hops)
     token_out: address = hops[len(hops) - 1].token_out
     before: uint256 = staticcall IERC20(token_out).balanceOf(to)
@@ -72,7 +72,7 @@ def swap_split(
     @param to Who is paid.
     @return By how much the receiver's balance grew.
     """
-    assert block.timestamp <= deadline, "deadline past"
+    self._begin(deadline, to)
     assert len(routes) > 0, "no routes"
     self._check(routes[0].hops)
     token_in: address = routes[0].hops[0].token_in
@@ -131,7 +131,7 @@ def add_liquidity(
     @param to Who gets the shares.
     @return How many.
     """
-    assert block.timestamp <= deadline, "deadline past"
+    self._begin(deadline, to)
     reserve0: uint112 = 0
     reserve1: uint112 = 0
     at: uint32 = 0
@@ -166,7 +166,7 @@ def remove_liquidity(
     @param to Who gets the coins.
     @return What came out of each.
     """
-    assert block.timestamp <= deadline, "deadline past"
+    self._begin(deadline, to)
     self._pull(pair, pair, shares)
     amount0: uint256 = 0
     amount1: uint256 = 0
@@ -235,6 +235,13 @@ def uniswapV2Call(sender: address, amount0: uint256, amount1: uint256, data: Byt
 
 
 # --------------------------------------------------------------------------------------------- inside
+
+
+@internal
+@view
+def _begin(deadline: uint256, to: address):
+    assert block.timestamp <= deadline, "deadline past"
+    assert to != self, "the router keeps nothing"
 
 
 @internal

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from koinon.lending.features.cli import FEATURES_COMMANDS
 from koinon.lending.risk.cli import RISK
 from koinon.lending.scoring.cli import SCORING
 
@@ -14,5 +15,5 @@ def group() -> None:
     """Scores with reasons, quotes, pools and their risk."""
 
 
-for _command in (*SCORING, *RISK):
+for _command in (*SCORING, *FEATURES_COMMANDS, *RISK):
     group.add_command(_command)

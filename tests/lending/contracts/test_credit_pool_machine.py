@@ -41,6 +41,7 @@ class Pools(RuleBasedStateMachine):
     """One pool. Everyone has money enough; what they try may be refused, for a reason that is known."""
 
     coverage_bps = 2_000
+    lent = (10**12, 5 * 10**11)
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +62,15 @@ class Pools(RuleBasedStateMachine):
         self.donated = 0
         self.prices = self.share_prices()
         for tranche in (SENIOR, JUNIOR):
-            self.lend(LENDERS[tranche], tranche, 10**12)
+            who = self.people[LENDERS[tranche]]
+            self.pool.deposit(tranche, self.lent[tranche], who, sender=who)
+        self.bank.wait(60)
+        for tier, role in enumerate(BORROWERS[:3]):
+            who = self.people[role]
+            self.bank.score(who, tier)
+            self.pool.supply_collateral(100 * COIN, who, sender=who)
+            most = 100 * 2_000 * UNIT * TIERS[tier].lltv_bps // 10_000
+            self.pool.borrow(most * 9 // 10, who, sender=who)
 
     # What is measured
 
@@ -132,14 +141,18 @@ class Pools(RuleBasedStateMachine):
         who = self.people[role]
         self.pool.announce_exit(self.pool.shares_of(JUNIOR, who), sender=who)
 
-    @rule(role=st.sampled_from(BORROWERS), tier=st.integers(0, 4), days=st.sampled_from((1, 400)))
+    @rule(role=st.sampled_from(BORROWERS), tier=st.integers(0, 4), days=st.sampled_from((1, 400, 400)))
     def score(self, role, tier, days):
         self.bank.wait(1)
         made = self.bank.score(self.people[role], tier, lasts_s=days * DAY)
         if tier == 4:
             self.bank.revoke(made)
 
-    @rule(role=st.sampled_from(BORROWERS), amount=st.integers(1_000, 10**12), share=st.integers(0, 120))
+    @rule(
+        role=st.sampled_from(BORROWERS),
+        amount=st.sampled_from((1_000, 10**6, 10**10, 10**11)) | st.integers(1_000, 3 * 10**11),
+        share=st.sampled_from((0, 40, 60, 80, 90)),
+    )
     def borrow(self, role, amount, share):
         """``share``: the loan as a part of the collateral put behind it, in %; 0 puts none."""
         who = self.people[role]
@@ -177,7 +190,7 @@ class Pools(RuleBasedStateMachine):
         if self.tried(lambda: self.pool.withdraw_collateral(amount, who, sender=who)):
             assert self.pool.is_sound(who)
 
-    @rule(whole=st.sampled_from((200.0, 900.0, 1_500.0, 1_900.0, 2_000.0, 2_100.0, 4_000.0)))
+    @rule(whole=st.sampled_from((1_500.0, 1_700.0, 1_900.0, 2_000.0, 2_100.0, 4_000.0)))
     def price_moves(self, whole):
         self.price = whole
         self.bank.set_price(whole)
@@ -185,6 +198,13 @@ class Pools(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from((1, 60, 3_600, DAY, 30 * DAY)))
     def time_passes(self, seconds):
         self.bank.wait(seconds)
+
+    @rule(role=st.sampled_from(BORROWERS), whole=st.sampled_from((100.0, 900.0, 1_300.0, 1_700.0)))
+    def a_loan_is_sold_in_a_crash_that_passes(self, role, whole):
+        before = self.price
+        self.price_moves(whole)
+        self.liquidate(role, 100, marked=True)
+        self.price_moves(before)
 
     @rule(role=st.sampled_from(BORROWERS), part=st.integers(1, 100), marked=st.booleans())
     def liquidate(self, role, part, marked):
@@ -290,6 +310,7 @@ class PoolsWithoutCover(Pools):
     """No junior capital is asked for: the senior tranche, and the model's part, can be lost too."""
 
     coverage_bps = 0
+    lent = (6 * 10**11, 10**10)
 
 
 def rules(examples: int) -> settings:

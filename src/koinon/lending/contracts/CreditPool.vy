@@ -66,7 +66,7 @@ PRICE_BOTTOM: immutable(uint256)
 _tranches: uint256  # senior assets, junior assets: 128 bits each
 _sums: uint256  # debt 128 bits, fees 88, time of the last accrual 40
 _tiers: uint256[8]  # debt, its shares: 128 bits each
-_supply_before: uint256  # what both tranches had before anything happened in this block
+_supply_before: uint256  # what both tranches had before anything happened in a block, and its number in 64 bits
 _total_shares: uint256[2]
 _epochs: uint256[2]  # a tranche that lost everything begins anew: its old shares are worth nothing
 _shares: HashMap[uint256, HashMap[uint256, HashMap[address, uint256]]]  # tranche -> epoch -> account
@@ -625,8 +625,8 @@ def _accrue() -> ICreditPool.Books:
     to_junior: uint256 = 0
     rate: uint256 = 0
     books, total, fee, to_junior, rate = self._accrued()
-    if self._sums & (2**40 - 1) != block.timestamp:
-        self._supply_before = books.senior + books.junior
+    if self._supply_before & (2**64 - 1) != block.number:
+        self._supply_before = ((books.senior + books.junior) << 64) | block.number
     if total > 0:
         for index: uint256 in range(TIER_COUNT, bound=8):
             word: uint256 = self._tiers[index]
@@ -906,7 +906,7 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
             owed += self._position(wallet, books).debt
     assert owed <= self._terms(tier).cap, "above the tier's cap"
     # What was lent within this block counts for nothing: nobody raises the cap with money that leaves again.
-    supply: uint256 = min(books.senior + books.junior, self._supply_before)
+    supply: uint256 = min(books.senior + books.junior, self._supply_before >> 64)
     assert owed * BPS <= supply * MARKET.borrower_cap_bps, "above the borrower's cap"
     log ICreditPool.Borrowed(
         borrower=msg.sender, receiver=receiver, tier=tier, amount=amount, debt=loan.debt

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast the best trades with many pools are found, and how much of them can really be carried out.
 
-Markets are simulated: constant product pools with a fee of 0.3 %, of log-normal size, whose prices are off by
-1 % (standard deviation). ``uniform``: every two tokens are as likely to have a pool. ``hubs``: tokens are drawn
-by Zipf's law, as a few are in most pools of real exchanges. Profit is counted at the prices from which the pools
-are off. One thread; the peer is the same problem in cvxpy, solved by Clarabel.
+Markets are simulated: constant product pools with a fee of 0.3 %, of log-normal size, whose prices are off
+by 1 % (standard deviation). ``uniform``: every two tokens are as likely to have a pool. ``hubs``: tokens are
+drawn by Zipf's law, as a few are in most pools of real exchanges. Profit is counted at the prices from which
+the pools are off. One thread; the peer is the same problem in cvxpy, solved by Clarabel.
 """
 
 from __future__ import annotations

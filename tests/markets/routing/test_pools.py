@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from koinon.errors import BadInput
+from koinon.markets.routing.arbitrage import arbitrage
 from koinon.markets.routing.market import Listing
 from koinon.markets.routing.pools import MOST_RESERVE, PairPool, StablePool, WeightedPool
 from tests.contracts_support import account, deploy, fresh_chain
@@ -127,3 +128,30 @@ def test_nothing_comes_out_of_nothing_or_out_of_what_a_pool_cannot_hold(pool):
 def test_what_is_no_pool_is_refused(make):
     with pytest.raises(BadInput):
         make()
+
+
+def test_a_whole_plan_on_uniswaps_own_pairs_brings_what_it_says():
+    factory, trader = deploy_uniswap_factory(), account("arbitrageur")
+    tokens = deploy_tokens(18, 18, 18)
+    source = np.random.default_rng(3)
+    pools = []
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        pair = uniswap("UniswapV2Pair", factory.createPair(tokens[first], tokens[second]))
+        reserves = tuple(int(10**21 * source.uniform(0.9, 1.1)) for _ in range(2))
+        for token, amount in zip((tokens[first], tokens[second]), reserves, strict=True):
+            token.mint(pair, amount)
+        pair.mint(account("provider"))
+        pools.append(PairPool(pair.address, (tokens[first].address, tokens[second].address), reserves))
+    plan = arbitrage(pools, {token.address: 1.0 for token in tokens})
+    assert plan.steps
+    by_address = {token.address: token for token in tokens}
+    for step in plan.steps:
+        by_address[step.token_in].mint(plan.pools[step.hops[0].pool].address, step.amount_in)
+        before, amount = by_address[step.token_out].balanceOf(trader), step.amount_in
+        for hop, following in zip(step.hops, [*step.hops[1:], None], strict=True):
+            pool = plan.pools[hop.pool]
+            pair = uniswap("UniswapV2Pair", pool.address)
+            amount = pool.holding(tuple(pair.getReserves()[:2])).amount_out(hop.coin_in, amount)
+            to = trader if following is None else plan.pools[following.pool].address
+            pair.swap(*((0, amount) if hop.coin_in == 0 else (amount, 0)), to, b"")
+        assert by_address[step.token_out].balanceOf(trader) - before == step.amount_out

@@ -59,15 +59,16 @@ def _show_contagion(terminal: Terminal, found: dict[str, Any]) -> None:
     after = "after_scores" in found["falls"][0]
     terminal.table(
         "If everything falls, through all who share collateral",
-        ("by", "fail", *(("fail with scores",) if after else ())),
+        ("by", "fail", "unpaid", *(("fail with scores", "unpaid") if after else ())),
         [
             (
                 f"{each['fall']:.0%}",
-                ", ".join(each["before"]["failed"]) or "nobody",
-                *((", ".join(each["after_scores"]["failed"]) or "nobody",) if after else ()),
+                *_reach(each["before"]),
+                *(_reach(each["after_scores"]) if after else ()),
             )
             for each in found["falls"]
         ],
+        right=(2, 4),
     )
     terminal.table(
         "If one fails",
@@ -83,6 +84,10 @@ def _show_contagion(terminal: Terminal, found: dict[str, Any]) -> None:
         ],
         right=(2, 3),
     )
+
+
+def _reach(spread: dict[str, Any]) -> tuple[str, str]:
+    return ", ".join(spread["failed"]) or "nobody", f"{spread['unpaid']:,.0f}"
 
 
 def show_replays(terminal: Terminal, found: list[dict[str, Any]]) -> None:

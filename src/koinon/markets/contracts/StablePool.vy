@@ -121,7 +121,8 @@ def swap_exact(token_in: address, amount_in: uint256, minimum_out: uint256, to: 
 @nonreentrant
 def invariant_D() -> uint256:
     """
-    @notice The invariant: the worth of both reserves at balance, in units of 18 decimals, within 2 of the root.
+    @notice The invariant: the worth of both reserves at balance, in units of 18 decimals; at most 1 below the root,
+            and far out of balance a few units above.
     """
     reserve0: uint256 = 0
     reserve1: uint256 = 0
@@ -158,7 +159,8 @@ def _cube_over(total: uint256, x: uint256) -> uint256:
 @view
 def _invariant(x: uint256, y: uint256) -> uint256:
     """
-    @dev D by Newton's method from x + y, from where it falls: above the root less 2, below it and 1.
+    @dev D by Newton's method from x + y, from where it falls to at most 1 below the root. Where the pool is far out of
+         balance it may stop a few units above, which is for the pool.
     """
     ann: uint256 = 2 * A
     total: uint256 = x + y

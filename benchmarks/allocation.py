@@ -2,8 +2,8 @@
 """Allocation methods on 20 stocks of the S&P 500 (skfolio's sample, 1990 to 2022), walk forward, after costs.
 
 Each method learns from 504 days, one day before the quarter that it is tested on, and pays 30 basis points of
-what it trades. ``ours`` is its Sharpe ratio a year, ``peer`` equal weight's on the same days; the intervals are
-stationary bootstraps of the ratio and of its difference to equal weight. The stocks are those that
+what it trades. ``ours`` is its Sharpe ratio a year, ``peer`` equal weight's on the same days; the intervals
+are stationary bootstraps of the ratio and of its difference to equal weight. The stocks are those that
 lived to be chosen, so all ratios are too high; the differences are what is compared.
 ``koinon treasury backtest sp500 --folds 8`` adds combinatorial purged cross-validation.
 """
@@ -33,10 +33,9 @@ def run() -> Iterator[dict[str, Any]]:
             "ours": round(row.sharpe, 3),
             "peer": round(base, 3),
             "ratio": round(row.sharpe / base, 3),
-            "unit": "Sharpe ratio a year after costs, 95 %: {:.2f} to {:.2f}; over equal weight, 95 %: "
-            "{:+.2f} to {:+.2f}; {} days to {}".format(
-                *row.sharpe_interval, *row.beats_interval, report.tested, report.end
-            ),
+            "unit": f"Sharpe ratio a year after costs, 95 %: {row.sharpe_interval[0]:.2f} to "
+            f"{row.sharpe_interval[1]:.2f}; over equal weight, 95 %: {row.beats_interval[0]:+.2f} to "
+            f"{row.beats_interval[1]:+.2f}; {report.tested} days to {report.end}",
             "target": None,
             "ok": True,
         }

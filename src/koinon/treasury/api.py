@@ -126,6 +126,7 @@ class Treasury:
         if terms.work_id:
             if self._works is None:
                 raise SetupError("Works cannot be looked up here.", code="treasury.no_works")
+            self._works.owner_of(terms.work_id)  # a till of no Work would keep the fee for ever
             terms = replace(terms, charter=replace(terms.charter, fee_to=self._works.till_of(terms.work_id)))
         return terms
 

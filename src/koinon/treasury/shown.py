@@ -134,8 +134,11 @@ def described_vault(state: VaultState, waiting: Sequence[Announced], shares: int
 def show_vault(terminal: Terminal, state: VaultState, waiting: Sequence[Announced], shares: int) -> None:
     """A vault: where its money stands, its bounds, and what waits."""
 
-    def money(units: int) -> str:
+    def plain(units: int) -> str:
         return f"{to_text(units, state.asset_decimals)} {state.asset_symbol}"
+
+    def money(units: int) -> str:
+        return escape(plain(units))
 
     whole = state.gross or 1
     terminal.say(f"[bold]{escape(state.name)}[/bold] ({escape(state.symbol)}) at {state.address}")
@@ -146,14 +149,14 @@ def show_vault(terminal: Terminal, state: VaultState, waiting: Sequence[Announce
             str(slot.number),
             slot.symbol,
             slot.strategy.kind.name.lower(),
-            money(slot.worth) if slot.worth or not slot.held else "no price",
+            plain(slot.worth) if slot.worth or not slot.held else "no price",
             percent(slot.worth / whole),
             f"{slot.strategy.min_bps / 100:g} to {slot.strategy.max_bps / 100:g} %",
         )
         for slot in state.slots
     ]
     idle_bound = f"{state.limits.idle_bps / 100:g} % at least"
-    rows.append(("", "idle", "", money(state.idle), percent(state.idle / whole), idle_bound))
+    rows.append(("", "idle", "", plain(state.idle), percent(state.idle / whole), idle_bound))
     terminal.table("", ("Slot", "Token", "Kind", "Worth", "Part", "Bounds"), rows, right=(0, 3, 4))
     terminal.say(f"Shares are worth {money(state.net)}; {money(state.locked)} of gains unlock over time.")
     limits = state.limits
@@ -175,7 +178,10 @@ def show_vault(terminal: Terminal, state: VaultState, waiting: Sequence[Announce
         )
     for each in waiting:
         terminal.say(
-            f"Announced: {each.call}{each.arguments} from {moment(each.ready_at)}. Change {each.change_id}"
+            escape(
+                f"Announced: {each.call}{each.arguments} from {moment(each.ready_at)}. "
+                f"Change {each.change_id}"
+            )
         )
     if shares:
         terminal.say(f"You have {to_text(shares, state.share_decimals)} {escape(state.symbol)}.")

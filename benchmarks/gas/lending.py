@@ -111,7 +111,7 @@ def lending(stage: Stage) -> None:
     stage.send(pool, "borrow", 80 * ETHER, borrower, sender="buyer")
     lender = key("lender").address
     stage.measure(pool, "withdraw", 0, 10 * ETHER, lender, sender="lender", note="senior")
-    stage.measure(pool, "announce_exit", 10**30, sender="lender")
+    stage.measure(pool, "announce_exit", 10**27, sender="lender")
     stage.measure(pool, "redeem", 1, 10**24, lender, sender="lender", note="junior")
     stage.send(loan, "mint", key("gateway").address, 10**6 * ETHER)
     stage.send(loan, "approve", pool.address, LARGEST, sender="gateway")

@@ -135,6 +135,8 @@ def test_junior_capital_leaves_after_notice_and_never_below_its_cover(bank, pool
         pool.withdraw(JUNIOR, UNIT, JUNIOR_LENDER, **act)
     assert pool.max_withdraw(JUNIOR, JUNIOR_LENDER) == 0
     shares = pool.shares_of(JUNIOR, JUNIOR_LENDER)
+    with refused("more than there is"):
+        pool.announce_exit(shares + 1, **act)
     pool.announce_exit(shares * 9 // 10, **act)
     bank.wait(5 * DAY - 1)
     with refused("announce the exit first"):
@@ -150,7 +152,7 @@ def test_junior_capital_leaves_after_notice_and_never_below_its_cover(bank, pool
     with refused("more than announced"):
         pool.redeem(JUNIOR, pool.shares_of(JUNIOR, JUNIOR_LENDER), JUNIOR_LENDER, **act)
     assert 0 < pool.max_withdraw(JUNIOR, JUNIOR_LENDER) < pool.assets_of(JUNIOR, JUNIOR_LENDER)
-    bank.wait(3 * DAY + 1)
+    bank.wait(DAY + 1)
     with refused("announce the exit first"):
         pool.withdraw(JUNIOR, UNIT, JUNIOR_LENDER, **act)
     balanced(bank, pool)

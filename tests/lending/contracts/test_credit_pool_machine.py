@@ -323,8 +323,8 @@ def rules(examples: int) -> settings:
 
 
 def test_any_order_of_events_keeps_a_pool_whole():
-    run_state_machine_as_test(Pools, settings=rules(15))
+    run_state_machine_as_test(Pools, settings=rules(12))
 
 
 def test_any_order_of_events_keeps_a_pool_without_cover_whole():
-    run_state_machine_as_test(PoolsWithoutCover, settings=rules(10))
+    run_state_machine_as_test(PoolsWithoutCover, settings=rules(8))

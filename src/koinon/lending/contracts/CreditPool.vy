@@ -50,7 +50,7 @@ BPS: constant(uint256) = 10_000
 WAD: constant(uint256) = 10**18
 SENIOR: constant(uint256) = 0
 JUNIOR: constant(uint256) = 1
-EXIT_WINDOW_S: constant(uint256) = 259_200
+EXIT_WINDOW_S: constant(uint256) = 86_400
 AUCTIONS_LAST: constant(uint256) = 4  # times the seconds in which the bonus grows
 LARGEST: constant(uint256) = 2**96  # of a loan, of collateral, and of a tranche when something is added
 MOST_SHARES: constant(uint256) = 2**144
@@ -170,10 +170,11 @@ def redeem(tranche: uint256, shares: uint256, receiver: address) -> uint256:
 @external
 def announce_exit(shares: uint256):
     """
-    @notice Say that junior shares will leave. They may from the pool's notice on, for three days; until then they bear
-            losses as before. Replaces what was announced earlier.
-    @param shares How many.
+    @notice Say that junior shares will leave. They may from the pool's notice on, for a day; until then they bear losses
+            as before. Replaces what was announced earlier.
+    @param shares How many of one's own.
     """
+    assert shares <= self._shares[JUNIOR][self._epochs[JUNIOR]][msg.sender], "more than there is"
     from_time: uint256 = block.timestamp + MARKET.junior_notice_s
     self._exit_shares[msg.sender] = shares
     self._exit_from[msg.sender] = from_time
@@ -704,7 +705,7 @@ def _assets_of(tranche: uint256, account: address, books: ICreditPool.Books) -> 
 @view
 def _may_exit(account: address) -> bool:
     """
-    @dev Whether this is within the three days after the notice.
+    @dev Whether this is within the day after the notice.
     """
     from_time: uint256 = self._exit_from[account]
     return from_time != 0 and block.timestamp >= from_time and block.timestamp <= from_time + EXIT_WINDOW_S

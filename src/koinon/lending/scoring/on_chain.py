@@ -2,8 +2,8 @@
 """Scorecards of wallets: taught on a chain's own loans, each seen as it stood in the block before it.
 
 A loan is bad if it was liquidated, or its borrower's health factor fell below 1, within the horizon. Rows
-have a time and a borrower, so the score is judged on later loans of other wallets. Such a score reads the whole
-numbers of `koinon.lending.features`, as the contract gets them.
+have a time and a borrower, so the score is judged on later loans of other wallets. It reads the whole numbers
+of `koinon.lending.features`, as the contract gets them.
 """
 
 from __future__ import annotations

@@ -3,10 +3,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.bench_support import account, key, refused
-from tests.lending.contracts.support import COIN, DAY, ISSUERS, JUNIOR, SENIOR, TIERS, UNIT, open_bank
+from tests.lending.contracts.support import (
+    COIN,
+    DAY,
+    ISSUERS,
+    JUNIOR,
+    SENIOR,
+    TIERS,
+    UNIT,
+    open_bank,
+)
 
 BORROWER, ATTACKER, VICTIM = account("borrower"), account("attacker"), account("victim")
 LENDER = account("senior")
@@ -259,13 +270,46 @@ def test_many_fresh_wallets_get_the_worst_terms_each(bank, pool):
     assert key("attacker").address == ATTACKER
 
 
-def test_a_tranche_never_wears_out_so_far_that_money_is_locked(bank):
-    """Losses that leave almost nothing make shares cheap; deposits stop long before sums overflow."""
-    pool = bank.pool(coverage_bps=0, borrower_cap_bps=10_000, fee_bps=0, min_debt=1_000, junior_notice_s=0)
+def giant(bank, **changes):
+    """A pool that lends everything to one borrower, 2**90 of it."""
+    tier = replace(TIERS[-1], cap=2**96 - 1, **changes.pop("tier", {}))
+    options = {"coverage_bps": 0, "borrower_cap_bps": 10_000, "junior_notice_s": 0, **changes}
+    pool = bank.pool((tier,), **options)
+    bank.loan_token.mint(ATTACKER, 2**100)
+    bank.collateral_token.mint(BORROWER, 2**100)
     bank.loan_token.approve(pool.address, 2**255, sender=ATTACKER)
-    bank.loan_token.mint(ATTACKER, 2**97)
-    pool.deposit(JUNIOR, 2**95, ATTACKER, sender=ATTACKER)
+    bank.collateral_token.approve(pool.address, 2**255, sender=BORROWER)
+    pool.deposit(JUNIOR, 2**90, ATTACKER, sender=ATTACKER)
+    bank.set_price(2_000 * 10**9)
+    pool.supply_collateral(2**95, BORROWER, sender=BORROWER)
+    bank.wait(1)
+    pool.borrow(2**90, BORROWER, sender=BORROWER)
+    return pool
+
+
+def test_a_tranche_never_wears_out_so_far_that_money_is_locked(bank):
+    """A loss that leaves almost nothing makes shares cheap; deposits stop long before sums overflow."""
+    pool = giant(bank, fee_bps=0)
+    bank.feed.set_answers(1, 1)
+    pool.liquidate(BORROWER, 2**200, 0, ATTACKER, sender=ATTACKER)
+    left = pool.books()[JUNIOR]
+    assert 0 < left < 2**40
+    with refused("tranche worn out"):
+        pool.deposit(JUNIOR, 2**80, ATTACKER, sender=ATTACKER)
     with refused("amount too large"):
-        pool.deposit(JUNIOR, 2**95, ATTACKER, sender=ATTACKER)
-    pool.redeem(JUNIOR, pool.shares_of(JUNIOR, ATTACKER) - 10**6, ATTACKER, sender=ATTACKER)
-    assert pool.assets_of(JUNIOR, ATTACKER) == 1
+        pool.deposit(JUNIOR, 2**96 - left, ATTACKER, sender=ATTACKER)
+    pool.redeem(JUNIOR, pool.shares_of(JUNIOR, ATTACKER), ATTACKER, sender=ATTACKER)
+
+
+def test_interest_that_no_book_holds_stops_a_pool_and_overflows_nothing(bank):
+    """Twenty times the debt a year, for years: the books refuse to go on rather than forget a digit."""
+    rates = dict.fromkeys(("base_rate_bps", "kink_rate_bps", "full_rate_bps"), 100_000)
+    pool = giant(bank, **rates, tier={"spread_bps": 100_000})
+    with refused("books overflow"):
+        for _ in range(40):
+            bank.wait(30 * DAY)
+            pool.mark(BORROWER)
+            senior, junior, fees, debt, _ = pool.books()
+            assert senior + junior + fees == debt
+    assert fees == 2**88 - 1
+    assert debt > 2**124

@@ -17,9 +17,9 @@ from koinon.chain.contract import Contract
 from koinon.errors import BadInput
 from koinon.lending.risk.book import UNSCORED, Book, Venue
 from koinon.lending.risk.cli import RISK
-from koinon.lending.risk.reading import read_pool
+from koinon.lending.risk.reading import read_pool, read_pools
 from koinon.lending.risk.scenario import Scenario
-from koinon.lending.risk.stage import Stage
+from koinon.lending.risk.stage import Stage, person
 from koinon.markets.history.decoding import Decoder
 from koinon.markets.history.facts import Facts, MarketFacts, read_market
 from koinon.settings import Settings
@@ -194,6 +194,27 @@ def test_a_pool_on_the_chain_is_read_as_it_stands():
     assert (found.venue.base, found.venue.quote) == (100, 200_000)
     assert found.junior == pytest.approx(4_000, abs=1)
     assert "simulated prices" in found.evidence
+
+
+def test_pools_that_share_collateral_are_one_network():
+    stage, _, rpc = staged()
+    chain: Any = SimpleNamespace(
+        rpc=rpc, contract=lambda name, address: Contract(rpc, address, artifacts.load(name))
+    )
+    again = stage.pool.address
+    with pytest.raises(BadInput, match="name of its own"):
+        read_pools(chain, [again, again])
+    assert read_pools(chain, [again]).network is None
+    terms = [stage.bench.ask(stage.pool, name) for name in ("market", "tiers")]
+    second = stage.bench.deploy("CreditPool", *terms, salt=b"\1" * 32)
+    found = read_pools(chain, [again, second.address]).network
+    assert found is not None
+    first, other = found.pools
+    assert first.depositors == {person("lender"): pytest.approx(12_000, abs=1)}
+    assert first.idle == pytest.approx(0, abs=1)
+    assert (first.asset, len(other.book), dict(other.depositors)) == (stage.collateral.address, 0, {})
+    assert found.prices == {first.asset: 2_000}
+    assert found.depth == {first.asset: 100}
 
 
 def test_our_own_pools_events_are_read_as_rows():

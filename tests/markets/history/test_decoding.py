@@ -218,7 +218,12 @@ def test_rows_that_contradict_each_other_are_refused():
         History.of(late)
 
 
-OURS = [("Pair", "koinon-pair", "Swap Sync Transfer"), ("PriceFeed", "koinon-feed", "Posted")]
+POOLS = "Deposited Withdrawn CollateralSupplied CollateralWithdrawn Borrowed Repaid Liquidated Defaulted"
+OURS = [
+    ("Pair", "koinon-pair", "Swap Sync Transfer"),
+    ("PriceFeed", "koinon-feed", "Posted"),
+    ("CreditPool", "koinon-pool", POOLS),
+]
 
 
 @pytest.mark.parametrize(("contract", "protocol", "names"), OURS)

@@ -12,7 +12,7 @@ import numpy as np
 from koinon.errors import BadInput
 from koinon.lending.risk.book import Floats, Venue
 from koinon.lending.risk.montecarlo import Jump, gaussian_paths, resampled_paths
-from koinon.lending.risk.reading import Subject, read_pool, read_subject
+from koinon.lending.risk.reading import Subject, read_pools, read_subject
 from koinon.lending.risk.report import Question, report
 from koinon.lending.risk.scenario import Scenario, save_all, worst_scenarios
 from koinon.lending.risk.shown import show_replays, show_report
@@ -22,7 +22,7 @@ _GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("source")
+@click.argument("sources", nargs=-1, required=True)
 @click.option("--reserves", metavar="COLLATERAL:LOAN", help="Of the pair, in whole tokens; for a .csv.")
 @click.option("--runs", type=click.IntRange(1), default=1_000, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=30, show_default=True)
@@ -39,7 +39,7 @@ _GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.pass_obj
 def risk(
     session: Session,
-    source: str,
+    sources: tuple[str, ...],
     *,
     reserves: str | None,
     runs: int,
@@ -52,8 +52,8 @@ def risk(
     worst: int,
     export: Path | None,
 ) -> None:
-    """Say what the pool at SOURCE, or the book in the file SOURCE, can lose."""
-    subject = _subject(session, source, reserves)
+    """Say what the pool at SOURCE, or the book in the file SOURCE, can lose; several pools as one network."""
+    subject = _subject(session, sources, reserves)
     if not len(subject.book):
         raise BadInput("No loan is open.", hint="Nothing is lent, nothing is lost.", code="lending.book")
     if returns is None:
@@ -88,18 +88,19 @@ RISK = (risk, replay)
 """Of the group ``koinon lending``."""
 
 
-def _subject(session: Session, source: str, reserves: str | None) -> Subject:
-    path = Path(source)
-    if path.is_file():
+def _subject(session: Session, sources: tuple[str, ...], reserves: str | None) -> Subject:
+    path = Path(sources[0])
+    if path.is_file() and len(sources) == 1:
         return read_subject(path, _reserves(reserves))
-    if not source.startswith("0x"):
+    wrong = [source for source in sources if not source.startswith("0x")]
+    if wrong:
         raise BadInput(
-            f"{source} is neither a file nor a pool's address.",
-            hint="Give a .csv or .json of positions, or an address.",
+            f"{wrong[0]} is neither a file nor a pool's address.",
+            hint="Give one .csv or .json of positions, or addresses of pools.",
             code="lending.risk_file",
         )
     with session.node() as node:
-        return read_pool(node.chain, source)
+        return read_pools(node.chain, sources)
 
 
 def _reserves(text: str | None) -> Venue | None:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,7 +132,7 @@ def read_pool(chain: Chain, address: str) -> Subject:
     market, tiers, books = pool.call_many([("market",), ("tiers",), ("books",)])
     terms = dict(zip(_names(pool, "market"), market, strict=True))
     loan, collateral = (token_at(chain, terms[name]) for name in ("loan_token", "collateral_token"))
-    borrowers = _borrowers(chain.rpc, pool)
+    borrowers = _ever(chain.rpc, pool, "Borrowed", "borrower")
     positions = pool.call_many([("position_of", borrower) for borrower in borrowers])
     names = _names(pool, "position_of")
     rows = []
@@ -161,20 +161,50 @@ def read_pool(chain: Chain, address: str) -> Subject:
     )
 
 
-def _borrowers(rpc: Rpc, pool: Contract) -> list[str]:
-    """Whoever ever borrowed, in the order of the first loans; ranges shrink where the node refuses."""
+def read_pools(chain: Chain, addresses: Sequence[str]) -> Subject:
+    """The first pool, with all of them as one network: who lends in which, and what collateral they share.
+
+    Senior lenders have claims; the junior tranche is the pool's own equity, which loses first. What lenders
+    owe to others is not on the chain, and taken to be nothing. Errors as in `read_pool`.
+    """
+    subjects = [read_pool(chain, address) for address in addresses]
+    if len(subjects) == 1:
+        return subjects[0]
+    pools: list[Pool] = []
+    prices: dict[str, float] = {}
+    depth: dict[str, float] = {}
+    for subject, address in zip(subjects, addresses, strict=True):
+        contract = chain.contract("CreditPool", checksum(address))
+        market = dict(zip(_names(contract, "market"), contract.call("market"), strict=True))
+        asset, loan = market["collateral_token"], token_at(chain, market["loan_token"])
+        lenders = _ever(chain.rpc, contract, "Deposited", "receiver")
+        held = contract.call_many([("assets_of", 0, lender) for lender in lenders])
+        claims = {
+            lender: units / 10**loan.decimals for lender, units in zip(lenders, held, strict=True) if units
+        }
+        idle = contract.call("liquidity") / 10**loan.decimals
+        pools.append(Pool(contract.address, asset, subject.book, idle, claims))
+        prices[asset] = subject.venue.price
+        depth[asset] = max(subject.venue.base, depth.get(asset, 0.0))
+    names = dict.fromkeys(name for pool in pools for name in pool.depositors)
+    network = Ecosystem(pools, [Holder(name) for name in names], prices, depth)
+    return replace(subjects[0], network=network)
+
+
+def _ever(rpc: Rpc, pool: Contract, event: str, field: str) -> list[str]:
+    """Whoever a pool's events name, in their order; ranges shrink where the node refuses."""
     last, start, span = int(rpc.call("eth_blockNumber"), 16), 0, _SPAN
     found: dict[str, None] = {}
     while start <= last:
         end = min(last, start + span - 1)
         try:
-            events = pool.history("Borrowed", start, end)
+            events = pool.history(event, start, end)
         except RpcError:
             if span == 1:
                 raise
             span = max(1, span // 4)
             continue
-        found.update((str(each["borrower"]), None) for each in events)
+        found.update((str(each[field]), None) for each in events)
         start = end + 1
     return list(found)
 

@@ -198,3 +198,15 @@ def open_bank() -> Bank:
         schema,
         model,
     )
+
+
+def cash(bank: Bank, pool: Handle) -> int:
+    """What a pool really holds."""
+    return int(bank.loan_token.balanceOf(pool.address))
+
+
+def balanced(bank: Bank, pool: Handle) -> None:
+    """Cash and debt are what the tranches and the model have, to the unit."""
+    senior, junior, fees, debt, debts = pool.books()
+    assert cash(bank, pool) + debt == senior + junior + fees
+    assert sum(debts) == debt

@@ -45,6 +45,9 @@ _SETTLED_S: Final = 0.05
 class Watch:
     """How a chain is watched: seconds, bytes of resident memory, counts.
 
+    ``save_s`` is how long anvil may take to copy a chain, ``start_s_per_mb`` how much longer than ``start_s``
+    it may take to read one of so many megabytes: a long history is hundreds of them.
+
     ``restarts`` is how many in a row, none of which lasted ``steady_s``, are too many.
     """
 
@@ -52,6 +55,8 @@ class Watch:
     stop_s: float = 15.0
     look_every_s: float = 0.2
     answer_s: float = 10.0
+    save_s: float = 600.0
+    start_s_per_mb: float = 0.5
     silent_looks: int = 3
     save_every_s: float = 10.0
     memory_limit: int = 3 * 2**30
@@ -193,6 +198,11 @@ class Supervisor:
     def _url(self) -> str:
         return f"http://{HOST}:{self._port}"
 
+    def _patience_s(self) -> float:
+        """How long anvil may take to read its chain."""
+        size = (self._folder / "state.json").stat().st_size
+        return self._watch.start_s + self._watch.start_s_per_mb * size / 1e6
+
     def _launch(self) -> None:
         self._prepare()
         log_path = self._folder / "anvil.log"
@@ -200,7 +210,7 @@ class Supervisor:
             self._child = anvil.spawn(self._executable, [*self._arguments(), "--port", str(self._port)], log)
         (self._folder / "anvil.pid").write_text(str(self._child.pid))
         with Rpc(self._url, timeout_s=self._watch.answer_s) as rpc:
-            anvil.await_answer(rpc, self._child, log_path, self._watch.start_s)
+            anvil.await_answer(rpc, self._child, log_path, self._patience_s())
             self._identity.check(rpc)
             latest = rpc.call("eth_getBlockByNumber", "latest", False)
             self.outbox.begin(latest)
@@ -226,8 +236,8 @@ class Supervisor:
             self._arguments(),
             blocks,
             self._folder / "anvil.log",
-            start_s=self._watch.start_s,
-            answer_s=self._watch.answer_s,
+            start_s=self._patience_s(),
+            answer_s=self._watch.save_s,
         )
         for name in ("checkpoint.json", "state.json"):
             write_private(self._folder / name, done.state)
@@ -298,7 +308,8 @@ class Supervisor:
         paused = False
         try:
             while True:
-                content = gzip.decompress(bytes.fromhex(rpc.call("anvil_dumpState")[2:]))
+                with Rpc(self._url, timeout_s=self._watch.save_s) as patient:
+                    content = gzip.decompress(bytes.fromhex(patient.call("anvil_dumpState")[2:]))
                 time.sleep(_SETTLED_S)
                 if last_block(content) == int(rpc.call("eth_blockNumber"), 16):
                     return content

@@ -121,7 +121,7 @@ def _steps(listing: Listing, split: Sequence[tuple[Way, int]], token_in: str, to
 
 
 def _gas(way: Way) -> int:
-    return Step("", "", way, 0, 0).gas
+    return Step("in", "out", way, 0, 0).gas
 
 
 def _counts(most: int) -> list[int]:

@@ -11,9 +11,10 @@ from typing import Final
 from koinon.markets.routing.flows import Hop
 from koinon.markets.routing.pools import Pool
 
-GAS_A_STEP: Final = 45_000
-GAS_A_HOP: Final = 75_000
-"""Gas of one cycle or path within a transaction, and of each of its swaps: an estimate, on the high side."""
+GAS_A_CYCLE: Final = 110_000
+GAS_A_PATH: Final = 30_000
+GAS_A_HOP: Final = 70_000
+"""Gas of one cycle (with its flash swap) or path, and of each of its swaps: an estimate, on the high side."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Step:
     @property
     def gas(self) -> int:
         """About what it uses."""
-        return GAS_A_STEP + GAS_A_HOP * len(self.hops)
+        return (GAS_A_CYCLE if self.cycle else GAS_A_PATH) + GAS_A_HOP * len(self.hops)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def test_a_whole_plan_on_uniswaps_own_pairs_brings_what_it_says():
     pools = []
     for first, second in ((0, 1), (0, 2), (1, 2)):
         pair = uniswap("UniswapV2Pair", factory.createPair(tokens[first], tokens[second]))
-        reserves = tuple(int(10**21 * source.uniform(0.9, 1.1)) for _ in range(2))
+        reserves = (int(10**21 * source.uniform(0.9, 1.1)), int(10**21 * source.uniform(0.9, 1.1)))
         for token, amount in zip((tokens[first], tokens[second]), reserves, strict=True):
             token.mint(pair, amount)
         pair.mint(account("provider"))

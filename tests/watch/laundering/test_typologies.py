@@ -9,6 +9,7 @@ from koinon.watch.findings import Finding
 from koinon.watch.graph import Edges
 from koinon.watch.laundering.planted import plant
 from koinon.watch.laundering.rules import TYPOLOGIES, Rules
+from koinon.watch.laundering.table import Table
 from koinon.watch.laundering.typologies import COLUMNS, look
 
 
@@ -66,6 +67,21 @@ def test_what_everybody_does_is_no_pattern():
     assert found.columns[:, COLUMNS.index("cycle")].tolist() == [0, 0, 0, 0]
 
 
+def test_dust_from_many_sides_makes_nobody_a_fan(planted):
+    victim = int(planted.edges.source[-1])
+    strangers = np.arange(200) + planted.edges.accounts
+    columns = (planted.edges.source, planted.edges.target, planted.edges.timestamp, planted.edges.amount)
+    dust = (strangers, np.full(200, victim), np.full(200, planted.edges.timestamp[-100]), np.full(200, 0.001))
+    source, target, moment, amount = (np.concatenate(each) for each in zip(columns, dust, strict=True))
+    dusted = Edges.of(source, target, moment, amount)
+    plain = Edges.of(*columns)
+    assert [each.digest for each in look(dusted).findings()] == [
+        each.digest for each in look(plain).findings()
+    ]
+    clean = dusted.amount >= 0.01
+    np.testing.assert_array_equal(Table.of(dusted).features[clean], Table.of(plain).features)
+
+
 def test_a_hub_is_nobodys_helper():
     payers = [0] * 5 + list(range(100, 160))
     edges = Edges.of([*payers, *[50] * 5], [*[50] * 65, *[7] * 5], range(70), [1] * 70)
@@ -84,7 +100,15 @@ def test_a_step_of_a_peel_chain_is_known_once_both_parts_were_sent():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"longest_cycle": 7}, {"fan": 1}, {"peel_share": 0.6}, {"window_s": 0}, {"threshold": -1}, {"below": 1}],
+    [
+        {"longest_cycle": 7},
+        {"fan": 1},
+        {"peel_share": 0.6},
+        {"window_s": 0},
+        {"threshold": -1},
+        {"dust": -1},
+        {"below": 1},
+    ],
 )
 def test_thresholds_that_cannot_be_are_refused(wrong):
     with pytest.raises(BadInput) as refused:

@@ -188,7 +188,7 @@ def rule_scores(table: Table, kinds: Mapping[str, float]) -> Scores:
     least = _least(table.patterns.rules)
     found = np.zeros(len(table.edges))
     for at, name in enumerate(COLUMNS):
-        reached = table.patterns.columns[:, at] >= least[name]
+        reached = table.completed[:, at] >= least[name]
         found = np.maximum(found, np.where(reached, kinds.get(name, 0.0), 0.0))
     return found
 
@@ -197,7 +197,7 @@ def kinds_right(table: Table, illicit: Labels, part: slice) -> dict[str, float]:
     """How often a row that completes a pattern of each kind is illicit, in a part of the rows (Laplace)."""
     found = {}
     for at, name in enumerate(COLUMNS):
-        marked = table.patterns.columns[part, at] >= _least(table.patterns.rules)[name]
+        marked = table.completed[part, at] >= _least(table.patterns.rules)[name]
         found[name] = (float(illicit[part][marked].sum()) + 1) / (float(marked.sum()) + 2)
     return found
 

@@ -57,6 +57,9 @@ class Rules:
         The least that must have come in.
     pass_count : int
         Fewest transfers in and out together.
+    dust : float
+        Smaller transfers count for nothing: else anyone could make an account look like a fan by sending it
+        next to nothing from many sides.
     cycles_each : int
         Cycles written out for one closing transfer; where there are more, one finding names all their edges.
     """
@@ -77,6 +80,7 @@ class Rules:
     pass_share: float = 0.9
     pass_amount: float = 1_000.0
     pass_count: int = 2
+    dust: float = 0.01
     cycles_each: int = 64
 
     def __post_init__(self) -> None:
@@ -88,7 +92,7 @@ class Rules:
             and 0 < self.below < 1
             and 0 < self.pass_share <= 1
             and self.threshold >= 0
-            and self.pass_amount >= 0
+            and min(self.pass_amount, self.dust) >= 0
             and min(self.busiest_middle, self.cycles_each) >= 1
         )
         if not fine:

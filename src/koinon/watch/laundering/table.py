@@ -38,19 +38,22 @@ class Table:
     ----------
     edges : Edges
     features : float32[n, columns]
+    completed : float32[n, patterns]
+        What each completes, as `typologies.COLUMNS`; nothing where it is dust.
     patterns : Patterns
         What the rules saw in the same transfers.
     """
 
     edges: Edges
     features: NDArray[np.float32]
+    completed: NDArray[np.float32]
     patterns: Patterns
 
     @classmethod
     def of(cls, edges: Edges, rules: Rules | None = None) -> Self:
         """Compute the columns; errors as `typologies.look`."""
         patterns = look(edges, rules)
-        windows = window_features(edges)
+        windows = patterns.spread(window_features(patterns.edges), len(edges))
         place = {name: at for at, name in enumerate(column_names())}
         hour = (edges.timestamp % DAY_S / 3_600).astype(np.float32)
         sent = windows[:, place["source_out_sum_1d"]]
@@ -60,9 +63,11 @@ class Table:
         amount = edges.amount.astype(np.float32)
         ratios = (_part(amount, sent), _part(sent, came), _part(amount * number, week))
         columns = np.stack([amount, hour], axis=1)
+        completed = patterns.spread(patterns.columns, len(edges))
         return cls(
             edges,
-            np.concatenate([columns, windows, np.stack(ratios, axis=1), patterns.columns], axis=1),
+            np.concatenate([columns, windows, np.stack(ratios, axis=1), completed], axis=1),
+            completed,
             patterns,
         )
 

@@ -44,15 +44,25 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Patterns:
-    """What the rules see in a table of transfers; made by `look`."""
+    """What the rules see in a table of transfers; made by `look`.
+
+    ``edges`` without dust, ``columns`` theirs, and ``kept`` their rows in the table that was given.
+    """
 
     edges: Edges
+    kept: Rows
     rules: Rules
     columns: NDArray[np.float32]
     cycles: list[Rows]
     crowded: NDArray[np.bool_]
     layers: Layers
     chains: Chains
+
+    def spread(self, values: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+        """Columns of the transfers without dust, as columns of all ``rows``; 0 where there is dust."""
+        found = np.zeros((rows, values.shape[1]), dtype=np.float32)
+        found[self.kept] = values
+        return found
 
     def findings(self) -> list[Finding]:
         """Everything that reaches its threshold, by the moment of its last transfer."""
@@ -209,6 +219,10 @@ def look(edges: Edges, rules: Rules | None = None) -> Patterns:
         numba is not installed.
     """
     rules = rules or Rules()
+    kept = np.flatnonzero(edges.amount >= rules.dust)
+    if kept.shape[0] < len(edges):
+        columns_kept = (edges.source[kept], edges.target[kept], edges.timestamp[kept], edges.amount[kept])
+        edges = Edges(*columns_kept, edges.names)
     cycles, crowded = find_cycles(edges, rules)
     layers, chains = find_layers(edges, rules), find_chains(edges, rules)
     columns = np.zeros((len(edges), len(COLUMNS)), dtype=np.float32)
@@ -226,7 +240,7 @@ def look(edges: Edges, rules: Rules | None = None) -> Patterns:
     np.maximum.at(columns[:, 5], chains.known[seen], chains.depth[seen].astype(np.float32))
     columns[:, 6] = _just_below(edges, rules)
     columns[:, 7] = _passing(edges, rules, named)
-    return Patterns(edges, rules, columns, cycles, crowded, layers, chains)
+    return Patterns(edges, kept, rules, columns, cycles, crowded, layers, chains)
 
 
 def _just_below(edges: Edges, rules: Rules) -> NDArray[np.float32]:

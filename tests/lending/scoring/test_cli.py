@@ -58,7 +58,7 @@ def test_a_table_becomes_a_scorecard_that_explains_itself(run, tmp_path):
 
 
 def test_groups_of_ones_own_table_are_compared(run, tmp_path):
-    path = table(tmp_path, made_up(900, groups=True))
+    path = table(tmp_path, made_up(600, groups=True))
     status, out, _ = run("fairness", path, "--label", "bad", "--group", "group", "--binner", "tree")
     assert status == 0
     assert "four fifths" in out

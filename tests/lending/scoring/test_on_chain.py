@@ -13,10 +13,13 @@ from koinon.lending.scoring.on_chain import (
     frame_of_history,
     loan_frame,
     on_chain_plan,
+    read_loans,
     row_of,
     rows_of,
     scaled,
     train_on_history,
+    train_on_loans,
+    whole_rows,
 )
 from koinon.lending.scoring.points import Plan
 from koinon.lending.scoring.reasons import explain
@@ -70,6 +73,27 @@ def test_the_scorecard_reads_the_features_own_whole_numbers(made):
     assert list(points) == sorted(points)
     worst = rows[int(np.argmin(card.table.points(rows)))]
     assert any("health_last is " in sentence for sentence in notice(card, explain(card, worst)))
+
+
+def test_what_the_features_command_writes_can_be_taught_on(made, tmp_path):
+    table, loans, labelled = wallets()
+    lines = [",".join(("subject", "as_of_block", "block_hash", "time_s", "bad", *NAMES))]
+    for row, numbers in enumerate(table.integers().tolist()):
+        told = ["" if each == MISSING else str(each) for each in numbers]
+        place = [loans.subjects[row], "1", "0x", str(loans.times[row]), str(labelled.labels[row])]
+        lines.append(",".join([*place, *told]))
+    path = tmp_path / "loans.csv"
+    path.write_text("\n".join(lines) + "\n")
+    frame = read_loans(path)
+    again = train_on_loans(frame, data="loans.csv", evidence=SIMULATED, plan=TREE)
+    assert again.scorecard.table == scaled(made.scorecard).table
+    rows = whole_rows(again.scorecard, frame)
+    assert np.array_equal(rows, rows_of(again.scorecard, table.integers()))
+    path.write_text("subject,as_of_block,block_hash,time_s,bad,age_days\na,1,0x,5,1,3\nb,1,0x,6,0,3\n")
+    with pytest.raises(BadInput, match="does not hold the features"):
+        read_loans(path)
+    with pytest.raises(BadInput, match="no numbers"):
+        whole_rows(again.scorecard, frame.without(again.scorecard.columns[0]))
 
 
 def test_a_wallet_nobody_knows_is_in_the_worst_tier(made):

@@ -17,12 +17,14 @@ from koinon.learning.trained import TrainedModel
 from koinon.lending.datasets.reading import available, load
 from koinon.lending.datasets.sources import SOURCES
 from koinon.lending.scoring.cli_options import plan_options, read_plan
+from koinon.lending.scoring.cli_shown import show_report, show_tradeoff
 from koinon.lending.scoring.frame import Frame
 from koinon.lending.scoring.frame_reading import from_table, read_frame
 from koinon.lending.scoring.from_model import distil
-from koinon.lending.scoring.mitigation import Tradeoff, tradeoff
+from koinon.lending.scoring.mitigation import tradeoff
+from koinon.lending.scoring.on_chain import read_loans, train_on_loans, whole_rows
 from koinon.lending.scoring.reasons import explain
-from koinon.lending.scoring.report import EVIDENCE, FIGURE_TITLES, OFF_CHAIN, TIER_TITLES, Report, interval
+from koinon.lending.scoring.report import EVIDENCE, OFF_CHAIN, interval
 from koinon.lending.scoring.scorecard import Scorecard
 from koinon.lending.scoring.serving import service_file
 from koinon.lending.scoring.training import Trained, train
@@ -40,7 +42,8 @@ _FOLDER: Final = click.option(
 
 @click.command("train")
 @click.argument("table", type=_TABLE)
-@click.option("--label", required=True, help="The column that says who went bad.")
+@click.option("--label", default="", help="The column that says who went bad.")
+@click.option("--wallets", is_flag=True, help="TABLE is what `koinon lending features --out` wrote.")
 @click.option("--bad", default="", help="The label's bad value, where it is not 1.")
 @click.option("--time", default="", help="The column of decision times; with it the future judges.")
 @click.option("--entity", default="", help="The column that says whose row it is, where one has several.")
@@ -57,6 +60,7 @@ def train_command(
     *,
     table: Path,
     label: str,
+    wallets: bool,
     bad: str,
     time: str,
     entity: str,
@@ -72,8 +76,11 @@ def train_command(
     `koinon service publish` sells.
     """
     plan = read_plan(**options)
-    frame = read_frame(table, label, bad=bad, time=time, entity=entity, groups=groups, drop=drop)
-    made = train(frame, plan, data=table.name, evidence=evidence)
+    if wallets:
+        made = train_on_loans(read_loans(table), data=table.name, evidence=evidence, plan=plan)
+    else:
+        frame = read_frame(table, label, bad=bad, time=time, entity=entity, groups=groups, drop=drop)
+        made = train(frame, plan, data=table.name, evidence=evidence)
     _write(made, out)
     value = {
         "folder": str(out),
@@ -83,7 +90,7 @@ def train_command(
     }
 
     def show(terminal: Terminal) -> None:
-        _show_report(terminal, made.report)
+        show_report(terminal, made.report)
         terminal.say(f"Scorecard, challenger, card and service: {escape(str(out))}")
 
     session.terminal.result(value, show)
@@ -109,31 +116,33 @@ def evaluate(
         frame = load(name, folder=folder, csv=csv)
         made = train(frame, plan, data=SOURCES[name].title, evidence=OFF_CHAIN)
         reports.append(made.report)
-        _show_report(session.terminal, made.report)
+        show_report(session.terminal, made.report)
     session.terminal.result([report.to_dict() for report in reports], lambda _terminal: None)
 
 
 @click.command("explain")
 @click.argument("scorecard", type=_TABLE)
 @click.argument("table", type=_TABLE)
-@click.option("--label", required=True, help="The table's label column; it is not looked at.")
+@click.option("--label", default="", help="The table's label column; it is not looked at.")
+@click.option("--wallets", is_flag=True, help="TABLE is what `koinon lending features --out` wrote.")
 @click.option("--bad", default="", help="The label's bad value, where it is not 1.")
 @click.option("--row", default=1, show_default=True, help="Which row, from 1.")
 @json_option
 @click.pass_obj
 def explain_command(
-    session: Session, /, *, scorecard: Path, table: Path, label: str, bad: str, row: int
+    session: Session, /, *, scorecard: Path, table: Path, label: str, wallets: bool, bad: str, row: int
 ) -> None:
     """Why a row of TABLE has its points, and what would lift it a tier."""
     card = Scorecard.load(scorecard)
-    frame = read_frame(table, label, bad=bad)
+    frame = read_loans(table) if wallets else read_frame(table, label, bad=bad)
     if not 1 <= row <= len(frame):
         raise BadInput(f"The table has rows 1 to {len(frame)}.", code="lending.table")
     one = frame.take(np.array([row - 1]))
-    found = explain(card, card.rows(one)[0])
+    rows = whole_rows(card, one) if wallets else card.rows(one)
+    found = explain(card, rows[0])
     with speaking(session.terminal.language):
         reasons, ways = notice(card, found), ways_up(card, found)
-    chance = float(card.chances(one)[0])
+    chance = float(card.calibration.chances(np.array([found.points]))[0])
     value = {
         "points": found.points,
         "tier": found.tier,
@@ -179,7 +188,7 @@ def fairness(
     else:
         frame = read_frame(Path(name), label, bad=bad, groups=(group,) if group else ())
     found = tradeoff(frame, group, read_plan(**options), share=approve)
-    session.terminal.result(found.to_dict(), lambda terminal: _show_tradeoff(terminal, found))
+    session.terminal.result(found.to_dict(), lambda terminal: show_tradeoff(terminal, found))
 
 
 @click.command("distil")
@@ -287,62 +296,3 @@ def _write(made: Trained, out: Path) -> None:
 def _halves(frame: Frame) -> tuple[Frame, Frame]:
     middle = len(frame) // 2
     return frame.take(np.arange(middle)), frame.take(np.arange(middle, len(frame)))
-
-
-def _show_report(terminal: Terminal, report: Report) -> None:
-    for name, value in report.facts():
-        terminal.say(f"[bold]{escape(name)}[/bold]: {escape(value)}")
-    terminal.table("", FIGURE_TITLES, report.figures(), right=(1, 2, 3, 4, 5, 6, 7))
-    terminal.table("", TIER_TITLES, report.tier_lines(), right=(0, 1, 2, 3))
-    for note in report.notes:
-        terminal.say(f"[dim]{escape(note)}[/dim]")
-
-
-def _show_tradeoff(terminal: Terminal, found: Tradeoff) -> None:
-    first = found.variants[0].audit
-    colour = {"red": "bold red", "amber": "yellow", "green": "green"}
-    terminal.say(
-        f"[{colour[first.status]}]{first.status}[/]: approval ratio {interval(first.ratio)} "
-        f"by {escape(found.attribute)} when {found.share:.0%} are approved (four fifths asks for 0.8)"
-    )
-    terminal.table(
-        "Groups, the scorecard as it is",
-        ("Group", "Rows", "Approved (95 %)", "Wrongly refused (95 %)"),
-        [
-            (
-                group.name,
-                f"{group.rows:,}",
-                interval(group.approved),
-                "" if group.wrongly_refused is None else interval(group.wrongly_refused),
-            )
-            for group in first.groups
-        ],
-        right=(1, 2, 3),
-    )
-    if first.suppressed:
-        terminal.say(f"{first.suppressed} rows of small groups are not shown.")
-    terminal.table(
-        "What tells the group",
-        ("Column", "AUC (95 %)"),
-        [
-            *((proxy.column, interval(proxy.auc)) for proxy in found.proxies[:6]),
-            ("all together", interval(found.together)),
-        ],
-        right=(1,),
-    )
-    terminal.table(
-        "What fairness costs",
-        ("Scorecard", "AUC", "Ratio", "95 %", "Odds gap", "Status"),
-        [
-            (
-                variant.name,
-                f"{variant.auc.value:.4f}",
-                f"{variant.audit.ratio.value:.3f}",
-                f"{variant.audit.ratio.low:.2f}–{variant.audit.ratio.high:.2f}",
-                f"{variant.audit.odds_gap:.3f}",
-                variant.audit.status,
-            )
-            for variant in found.variants
-        ],
-        right=(1, 2, 3, 4),
-    )

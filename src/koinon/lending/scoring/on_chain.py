@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -22,8 +23,10 @@ from koinon.lending.features.labels import Loans, labels
 from koinon.lending.features.point_in_time import Options
 from koinon.lending.scorecard_table import MISSING
 from koinon.lending.scoring.frame import Frame, Integers, Numeric
+from koinon.lending.scoring.frame_reading import read_frame
 from koinon.lending.scoring.horizon import Labelled
 from koinon.lending.scoring.points import Plan
+from koinon.lending.scoring.reader import whole
 from koinon.lending.scoring.report import OFF_CHAIN
 from koinon.lending.scoring.scorecard import Scorecard
 from koinon.lending.scoring.training import Trained, train
@@ -82,9 +85,9 @@ def loan_frame(table: FeatureTable, loans: Loans, labelled: Labelled) -> Frame:
             f"{len(table)} rows of features do not fit {len(loans.subjects)} loans.", code="lending.table"
         )
     rows = labelled.rows
-    whole = table.integers()[rows]
+    numbers = table.integers()[rows]
     columns = {
-        name: Numeric(np.where(whole[:, place] == MISSING, np.nan, whole[:, place].astype(np.float64)))
+        name: Numeric(np.where(numbers[:, place] == MISSING, np.nan, numbers[:, place].astype(np.float64)))
         for place, name in enumerate(NAMES)
     }
     return Frame(
@@ -127,13 +130,50 @@ def train_on_history(
     BadInput
         Too few loans of a kind, or the evidence is said to be off chain.
     """
+    frame = frame_of_history(history, days=days, options=options)
+    return train_on_loans(frame, data=f"{data}, {days} days", evidence=evidence, plan=plan)
+
+
+def train_on_loans(frame: Frame, *, data: str, evidence: str, plan: Plan | None = None) -> Trained:
+    """The same from loans that are a frame already; see `train_on_history`."""
     if evidence == OFF_CHAIN:
         raise BadInput(
-            "A chain's history is simulated or real, and never off chain.", code="lending.evidence"
+            "A chain's history is simulated or real, and never off chain.",
+            hint="Say --evidence simulated or --evidence 'on-chain real'.",
+            code="lending.evidence",
         )
-    frame = frame_of_history(history, days=days, options=options)
-    made = train(frame, on_chain_plan(plan), data=f"{data}, {days} days", evidence=evidence)
+    made = train(frame, on_chain_plan(plan), data=data, evidence=evidence)
     return replace(made, scorecard=scaled(made.scorecard))
+
+
+def read_loans(path: Path) -> Frame:
+    """Loans from what ``koinon lending features --out`` wrote: whole numbers, times, borrowers and labels.
+
+    Raises
+    ------
+    BadInput
+        The file is something else.
+    """
+    frame = read_frame(path, "bad", time="time_s", entity="subject", drop=("as_of_block", "block_hash"))
+    columns = {name: frame.columns[name] for name in NAMES if name in frame.columns}
+    if len(columns) != len(NAMES) or not all(isinstance(column, Numeric) for column in columns.values()):
+        raise BadInput(
+            f"{path.name} does not hold the features of wallets.",
+            hint="Make it with `koinon lending features HISTORY --out loans.csv`.",
+            code="lending.table",
+        )
+    return replace(frame, columns=columns)
+
+
+def whole_rows(scorecard: Scorecard, frame: Frame) -> Integers:
+    """Loans whose columns are whole numbers already, as a scorecard reads them, (rows, features)."""
+    rows = np.empty((len(frame), len(scorecard.columns)), dtype=np.int64)
+    for place, name in enumerate(scorecard.columns):
+        column = frame.columns.get(name)
+        if not isinstance(column, Numeric):
+            raise BadInput(f"There are no numbers '{name}'.", code="lending.columns")
+        rows[:, place] = whole(column.values, 1)
+    return rows
 
 
 def scaled(scorecard: Scorecard) -> Scorecard:
@@ -145,7 +185,7 @@ def scaled(scorecard: Scorecard) -> Scorecard:
     return replace(scorecard, table=replace(scorecard.table, features=features), readers=readers)
 
 
-def rows_of(scorecard: Scorecard, whole: Integers) -> Integers:
+def rows_of(scorecard: Scorecard, numbers: Integers) -> Integers:
     """Of features in the catalogue's order, (rows, features), those that a scorecard reads, in its order.
 
     Raises
@@ -160,7 +200,7 @@ def rows_of(scorecard: Scorecard, whole: Integers) -> Integers:
             hint="Take a scorecard that was taught on a chain's history.",
             code="lending.columns",
         )
-    return np.ascontiguousarray(whole[:, places(scorecard.columns)])
+    return np.ascontiguousarray(numbers[:, places(scorecard.columns)])
 
 
 def row_of(scorecard: Scorecard, vector: FeatureVector) -> Integers:

@@ -202,6 +202,6 @@ def test_our_pair_is_uniswaps_to_the_wei():
     run_state_machine_as_test(
         Twins,
         settings=settings(
-            max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=4, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -20,7 +20,7 @@ from tests.markets.contracts.support import MINIMUM_LIQUIDITY, WHOLE, deploy_tok
 FEE_PPM = 400
 RESERVES = st.integers(1_001, 10**9) | st.integers(1, 10**10).map(lambda whole: whole * 10**15)
 QUICK = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],

@@ -187,7 +187,7 @@ def test_who_comes_in_around_a_rebalance_gains_nothing(scene):
     assert vault.redeem(shares, attacker, attacker, sender=attacker) <= 10_000 * DOLLAR
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     moves=st.lists(
         st.tuples(st.integers(0, 8_000), st.integers(0, 9_000), st.integers(1_950, 2_050)), max_size=8

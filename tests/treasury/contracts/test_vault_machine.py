@@ -254,6 +254,6 @@ def test_a_vault_keeps_its_promises():
     run_state_machine_as_test(
         Vaults,
         settings=settings(
-            max_examples=2, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=2, stateful_step_count=7, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

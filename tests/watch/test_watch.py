@@ -10,6 +10,7 @@ from koinon.cli import main
 from koinon.errors import IntegrityError, NotFound
 from koinon.watch.api import Watch
 from koinon.watch.graph import Edges
+from koinon.watch.graph.importing import read_labelled
 from koinon.watch.laundering.planted import plant
 
 LISTED = "0x" + "ab" * 20
@@ -17,7 +18,7 @@ LISTED = "0x" + "ab" * 20
 
 @pytest.fixture(scope="module")
 def planted():
-    return plant(accounts=600, honest=3_000, patterns=64, days=20, seed=5)
+    return plant(accounts=600, honest=2_000, patterns=48, days=20, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +101,12 @@ def test_a_model_is_trained_reported_and_used(koinon, file, tmp_path):
         assert urgent
         assert all(each.key.startswith("case ") for each in urgent)
         case = watch.queue(1)[0]
-    koinon("decide", case.id, "confirmed", "--who", "reviewer", "--why", "Known.")
-    retrained = json.loads(koinon("train", file, "--json").out)["retrained"]
-    assert retrained["decided_transfers"] == len(case.edges)
+        watch.decide(case.id, "confirmed", who="reviewer", why="Known.")
+        edges, illicit = read_labelled(file, "illicit")
+        document, retrained = watch.train(edges, illicit, data="the same", draws=5)
+    assert retrained is not None
+    assert retrained.used == len(case.edges)
+    assert document["retrained"]["accepted"] == retrained.accepted
 
 
 @pytest.mark.parametrize("arguments", [["scan"], ["train"], ["scan", "absent.csv"], ["scan", "x", "--chain"]])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -72,17 +73,19 @@ class Model:
         """sha256 of what it is."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
+    @cached_property
+    def _booster(self) -> Any:
+        return required("lightgbm").Booster(model_str=self.text)
+
     def scores(self, table: Table) -> Scores:
         """From 0 to 1 for each transfer."""
-        booster = required("lightgbm").Booster(model_str=self.text)
-        found = booster.predict(table.chosen(self.columns), num_threads=1)
+        found = self._booster.predict(table.chosen(self.columns), num_threads=1)
         return np.asarray(found, dtype=np.float64)
 
     def reasons(self, table: Table, row: int, most: int = 4) -> list[tuple[str, float]]:
         """The columns that raised a transfer's score most, in log odds (exact for trees: SHAP)."""
-        booster = required("lightgbm").Booster(model_str=self.text)
         part = table.chosen(self.columns)[row : row + 1]
-        found = np.asarray(booster.predict(part, pred_contrib=True, num_threads=1))[0, :-1]
+        found = np.asarray(self._booster.predict(part, pred_contrib=True, num_threads=1))[0, :-1]
         order = np.argsort(-found)[:most]
         return [(self.columns[at], float(found[at])) for at in order if found[at] > 0]
 

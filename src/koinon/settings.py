@@ -158,6 +158,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         PREFIX + "PASSWORD_FILE",
         PREFIX + "BACKUP_PASSWORD",
         PREFIX + "MODEL_CODE",
+        PREFIX + "DATASETS",
     }
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 

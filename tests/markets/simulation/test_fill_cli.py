@@ -41,8 +41,8 @@ def test_a_new_data_directory_is_filled_up_to_now_and_only_once(settings: Settin
     assert told["already"] is False
     assert told["seed"] == 3
     assert told["counts"]["refused"] == 0
-    assert told["begins"] < before - 0.02 * 30 * 86_400
-    assert before - 3_600 < told["ends"] <= int(time.time())
+    assert told["begins"] < before - 14 * 3_600
+    assert before - 2 * 3_600 < told["ends"] <= int(time.time())
     truth = read(Path(told["truth"]))
     with open_node(settings) as node:
         assert node.chain.timestamp() <= int(time.time()) + 60

@@ -12,7 +12,7 @@ from koinon.errors import BadInput, IntegrityError
 from koinon.markets.history.decoding import Decoder
 from koinon.markets.history.facts import Facts, MarketFacts
 from koinon.markets.history.history import History
-from koinon.markets.history.protocols import abi
+from koinon.markets.history.protocols import abi, bound
 from koinon.markets.history.signatures import event_entry
 from tests.markets.history.real_protocols import log_of, role
 
@@ -233,3 +233,21 @@ def test_our_own_events_are_those_of_our_contracts(contract, protocol, names):
         event.topic for event in ours.values()
     }
     assert all(len(Layout(entry(protocol, name)).columns) == len(ours[name].names) for name in names.split())
+
+
+def test_a_governors_proposals_votes_and_executions_are_rows_with_the_proposals_number() -> None:
+    governor, token, voter = role("governor"), role("voting token"), role("voter")
+    facts = Facts({governor: MarketFacts(token)})
+    place = {"block_number": 1, "timestamp": 5, "transaction_hash": "", "block_hash": "", "address": governor}
+    event = {"proposal_id": 7, "proposer": voter, "voter": voter, "weight": 11}
+    rules = {rule.name: rule for rule, _ in bound("governor").values()}
+    told = [
+        (rules[name], "governor", {**place, **event, "log_index": log})
+        for log, name in enumerate(("ProposalCreated", "VoteCast", "ProposalExecuted"))
+    ]
+    rows = Decoder({}, facts).rows(told)
+    assert [(row.kind, row.note, row.amount, row.asset) for row in rows] == [
+        ("proposal", "7", 0, token),
+        ("vote", "7", 11, token),
+        ("execution", "7", 0, token),
+    ]

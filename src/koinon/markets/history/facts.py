@@ -98,6 +98,7 @@ _READS: Final[Mapping[str, tuple[str, ...]]] = {
     "koinon-pair": ("token0", "token1"),
     "compound-v3": ("baseToken",),
     "erc4626": ("asset",),
+    "governor": ("token",),
     "koinon-feed": ("base_token", "quote_token"),
 }
 

@@ -3,7 +3,7 @@
 
 Signatures are the protocols' own, as their published ABIs and sources have them: Aave v3 `IPool`, Compound
 v3 `CometMainInterface`, Morpho Blue `EventsLib`, Uniswap `IUniswapV2Pair`/`IUniswapV3PoolEvents`, EIP-20,
-EIP-4626, Chainlink `AggregatorInterface`.
+EIP-4626, Chainlink `AggregatorInterface`, OpenZeppelin `IGovernor`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from koinon.markets.history.saying import (
     Reader,
     approval_for_all,
     authorization,
+    governed,
     lending,
     morpho_liquidation,
     nothing,
@@ -239,6 +240,20 @@ CHAINLINK: Final = (
     ),
 )
 
+GOVERNOR: Final = (
+    Rule(
+        "ProposalCreated(uint256 proposalId, address proposer, address[] targets, uint256[] values, "
+        "string[] signatures, bytes[] calldatas, uint256 voteStart, uint256 voteEnd, string description)",
+        governed("proposal", "proposer"),
+    ),
+    Rule(
+        "VoteCast(address indexed voter, uint256 proposalId, uint8 support, uint256 weight, string reason)",
+        governed("vote", "voter", "weight"),
+    ),
+    Rule("ProposalExecuted(uint256 proposalId)", governed("execution")),
+)
+"""OpenZeppelin's `IGovernor` and Compound's Governor Bravo, whose events are the same."""
+
 KOINON_FEED: Final = (
     Rule("Posted(uint80 indexed round_id, int256 answer, uint256 observed_at, uint256 reports)", price),
 )
@@ -300,6 +315,7 @@ RULES: Final[Mapping[str, Sequence[Rule]]] = {
     "uniswap-v2": (*UNISWAP_V2, *ERC20),
     "uniswap-v3": UNISWAP_V3,
     "chainlink": (*CHAINLINK, *OWNERS),
+    "governor": (*GOVERNOR, *OWNERS),
     "koinon-pair": (*UNISWAP_V2, *ERC20),
     "koinon-pool": KOINON_POOL,
     "koinon-feed": KOINON_FEED,

@@ -24,6 +24,9 @@ KINDS: Final = (
     "vault_withdraw",
     "approval",
     "role",
+    "proposal",
+    "vote",
+    "execution",
 )
 """Kinds of rows.
 
@@ -31,7 +34,8 @@ KINDS: Final = (
 ``liquidation`` debt repaid by another for collateral (``asset_2``, ``amount_2``); ``seizure`` collateral
 taken by an event of its own (Compound v3); ``bad_debt`` debt given up; ``swap`` ``amount`` in, ``amount_2``
 out; ``reserves`` what a pair holds, virtual for Uniswap v3; ``price`` a feed's answer; ``role`` who may do
-what.
+what; ``proposal``, ``vote``, ``execution`` a governor's, the proposal's number in ``note``, a vote's
+weight in ``amount``.
 """
 
 PROTOCOLS: Final = (
@@ -43,6 +47,7 @@ PROTOCOLS: Final = (
     "uniswap-v2",
     "uniswap-v3",
     "chainlink",
+    "governor",
     "koinon-pool",
     "koinon-pair",
     "koinon-feed",

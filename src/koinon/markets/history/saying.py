@@ -113,6 +113,23 @@ def authorization(event: Fields, _facts: MarketFacts) -> Sequence[Part]:
     ]
 
 
+def governed(kind: str, account: str = "", amount: str = "") -> Reader:
+    """A governor's event; the proposal's number becomes the note."""
+
+    def read(event: Fields, facts: MarketFacts) -> Sequence[Part]:
+        return [
+            {
+                "kind": kind,
+                "account": event[account] if account else "",
+                "asset": facts.asset,
+                "amount": event[amount] if amount else 0,
+                "note": str(event["proposal_id"]),
+            }
+        ]
+
+    return read
+
+
 def price(event: Fields, facts: MarketFacts) -> Sequence[Part]:
     """Chainlink's feeds and ours; an answer that is no price is none."""
     answer = "current" if "current" in event else "answer"

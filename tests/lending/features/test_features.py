@@ -165,6 +165,25 @@ def test_labels_wait_for_their_horizon():
     assert late.time_s.min() >= START_S + 20 * DAY_S
 
 
+@pytest.mark.parametrize("hours", [1, 5, 20, 24])
+def test_a_longer_history_changes_no_earlier_label(hours):
+    story = Chronicle().price(2_000).pledge("borrower", 10).borrow("borrower", 14_000).wait(days=10)
+    # below 1 for nine hours of one day of UTC, and healthy again before it ends
+    story.wait(blocks=3).price(1_500).wait(blocks=9).price(2_000).wait(days=30).price(2_000)
+    seen, short = faults(story.history()), labels(story.history(), 30)[1]
+    story.wait(blocks=hours).price(2_000)
+    longer = faults(story.history())
+    assert seen.time_s.tolist() == longer.time_s.tolist() == []
+    assert short.labels.tolist() == labels(story.history(), 30)[1].labels.tolist() == [0]
+
+
+def test_the_last_second_of_a_day_of_utc_is_its_end():
+    story = Chronicle().price(2_000).pledge("borrower", 10).borrow("borrower", 14_000).wait(days=2)
+    story.price(1_500).wait(days=1).price(2_000).wait(days=3).price(2_000)
+    (moment,) = faults(story.history()).time_s.tolist()
+    assert moment % DAY_S == DAY_S - 1
+
+
 def test_facts_are_not_learned_by_asking():
     before = FACTS.to_json()
     now(Chronicle().price(2_000).pledge("borrower", 1))

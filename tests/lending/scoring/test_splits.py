@@ -90,3 +90,9 @@ def test_nothing_after_the_end_of_what_was_seen_changes_a_label():
         label_by_horizon(borrows, faults, days=0, seen_until_s=0)
     with pytest.raises(BadInput, match="one time"):
         label_by_horizon(borrows, Faults(np.array([1]), borrowed(1, 2)), days=30, seen_until_s=0)
+
+
+def test_a_fault_of_the_very_second_of_a_loan_is_an_earlier_loans():
+    borrows = Borrows(np.array(["a", "b"]), borrowed(10, 10))
+    faults = Faults(np.array(["a", "b"]), np.array([10 * DAY_S, 10 * DAY_S + 1]))
+    assert label_by_horizon(borrows, faults, days=30, seen_until_s=50 * DAY_S).labels.tolist() == [0, 1]

@@ -40,7 +40,10 @@ def loans(history: History, options: Options | None = None) -> Loans:
 
 
 def faults(history: History, options: Options | None = None) -> Faults:
-    """Liquidations, and days at whose end a borrower's health factor was below 1."""
+    """Liquidations, and days (of UTC) at whose end a borrower's health factor was below 1.
+
+    The day that the history ends in is not over; a longer history changes nothing about the days before it.
+    """
     world = World.of(history, options)
     columns = history.columns
     who: list[str] = []
@@ -52,7 +55,8 @@ def faults(history: History, options: Options | None = None) -> Faults:
     if len(borrowers):
         legs = find_legs(world)
         first, last = int(columns["timestamp"][0]), int(columns["timestamp"][-1])
-        moments = np.arange(last, first - 1, -_STEP_S, dtype=np.int64)
+        ended = (last + 1) // DAY_S * DAY_S - 1  # the last second of the last whole day
+        moments = np.arange(ended, first - 1, -_STEP_S, dtype=np.int64)
         for moment in moments:
             end = int(np.searchsorted(columns["timestamp"], moment, side="right"))
             size = len(borrowers)

@@ -3,7 +3,7 @@
 
 "Liquidated, or health factor below 1, within H days of a borrow." A borrow is labelled only once its whole
 horizon lies before the end of what was seen; a younger one is neither good nor bad yet, and is left out. A
-fault before the borrow, or after the horizon, does not count.
+fault before the borrow or in its very second, or after the horizon, does not count.
 """
 
 from __future__ import annotations
@@ -79,6 +79,6 @@ def label_by_horizon(borrows: Borrows, faults: Faults, *, days: int, seen_until_
     starts = np.searchsorted(whose, owner[ripe], side="left")
     ends = np.searchsorted(whose, owner[ripe], side="right")
     for place, (row, start, end) in enumerate(zip(ripe, starts, ends, strict=True)):
-        first = start + np.searchsorted(when[start:end], borrows.time_s[row], side="left")
+        first = start + np.searchsorted(when[start:end], borrows.time_s[row], side="right")
         labels[place] = int(first < end and when[first] <= borrows.time_s[row] + horizon)
     return Labelled(ripe, labels, len(borrows.time_s) - len(ripe))

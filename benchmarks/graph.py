@@ -64,7 +64,8 @@ def figure(
     target: float | None = None,
     of_ratio: bool = True,
 ) -> Figure:
-    """``target`` is of the ratio where ``of_ratio``, else of our own number."""
+    """``ok`` is None where nothing is held against a target: there is none, or no peer was measured.
+    ``target`` is of the ratio where ``of_ratio``, else of our own number."""
     ratio = None if peer is None else ours / peer
     reached = ratio if of_ratio else ours
     return {
@@ -74,7 +75,7 @@ def figure(
         "ratio": None if ratio is None else round(ratio, 1),
         "unit": unit,
         "target": target,
-        "ok": target is None or reached is None or reached >= target,
+        "ok": None if target is None or reached is None else reached >= target,
     }
 
 

@@ -3,6 +3,7 @@ import types
 
 import pytest
 
+from benchmarks import graph
 from benchmarks.__main__ import FIELDS, figures, modules
 
 GOOD = {"ours": 2.0, "peer": 1.0, "ratio": 2.0, "unit": "1/s", "target": 1.5, "ok": True}
@@ -54,6 +55,12 @@ def test_a_benchmark_that_fails_says_so_and_stops_no_other():
     ]
     assert printed[1] == {"name": "round", "ok": False, "error": "ConnectionError: node gone"}
     assert all(tuple(figure) == FIELDS for figure in printed if "error" not in figure)
+
+
+def test_a_graph_figure_without_a_peer_is_not_said_to_reach_its_target():
+    assert graph.figure("vs_snapml", 5.0, "edges/s", target=10)["ok"] is None
+    assert graph.figure("vs_snapml", 50.0, "edges/s", peer=1.0, target=10)["ok"] is True
+    assert graph.figure("edges_per_s", 5.0, "edges/s", target=10, of_ratio=False)["ok"] is False
 
 
 def test_a_figure_without_its_fields_is_a_failure():

@@ -10,6 +10,7 @@ from koinon.cli import main
 from koinon.errors import IntegrityError, NotFound
 from koinon.watch.api import Watch
 from koinon.watch.graph import Edges
+from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import read_labelled
 from koinon.watch.laundering.planted import plant
 
@@ -122,13 +123,17 @@ class Index:
     def rows(self, sql, parameters=()):
         if "max(number)" in sql:
             return [{"number": 10}]
-        assert parameters[-1] == 8
+        self.through = parameters[-1]
         return [{"source": "0xa", "target": "0xb", "timestamp": 7, "amount": 1_500_000}]
 
 
 def test_the_chains_last_blocks_are_left_out_until_they_are_confirmed(tmp_path):
-    watch = Watch(tmp_path, index=Index())
+    index = Index()
+    watch = Watch(tmp_path, index=index)
     assert watch.chain_edges(confirmations=2).amount.tolist() == [1.5]
+    assert index.through == 8
+    watch.chain_edges()
+    assert index.through == 10 - CONFIRMATIONS
     with pytest.raises(NotFound):
         Watch(tmp_path).chain_edges()
 

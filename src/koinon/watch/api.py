@@ -21,6 +21,7 @@ from koinon.watch.cases.record import OPEN, Case, Decision
 from koinon.watch.cases.store import CaseStore
 from koinon.watch.findings import Finding
 from koinon.watch.graph.edges import Edges
+from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import EventRows, from_index
 from koinon.watch.laundering.alerting import model_findings
 from koinon.watch.laundering.feedback import Retrained, retrain
@@ -146,10 +147,11 @@ class Watch:
     # ------------------------------------------------------------ scanning
 
     def chain_edges(
-        self, *, table: str = "coin_transfer", decimals: int = 6, confirmations: int = 0
+        self, *, table: str = "coin_transfer", decimals: int = 6, confirmations: int = CONFIRMATIONS
     ) -> Edges:
         """The transfers of a token in the index of events, those of the last ``confirmations`` blocks left
-        out. NotFound (``watch.no_chain``) without an index."""
+        out: cases are kept for good, and those blocks may yet be undone. NotFound (``watch.no_chain``)
+        without an index."""
         if self._index is None:
             raise NotFound("There is no index of events here.", code="watch.no_chain")
         head = self._index.rows("SELECT max(number) AS number FROM block")[0]["number"]

@@ -13,6 +13,7 @@ from koinon.terminal import Session, json_option
 from koinon.watch.api import Scan, Watch, described
 from koinon.watch.cases.record import OPEN, STATUSES
 from koinon.watch.graph.edges import Edges
+from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import Columns, read_edges, read_labelled
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.shelf import READERS
@@ -72,6 +73,13 @@ def lists(session: Session, *, path: Path | None, kind: str, as_of: str) -> None
 @group.command()
 @click.argument("file", required=False, type=FILE)
 @click.option("--chain", is_flag=True, help="The coin's transfers on this node's chain, instead of a file.")
+@click.option(
+    "--confirmations",
+    default=CONFIRMATIONS,
+    show_default=True,
+    type=click.IntRange(0),
+    help="With --chain: the newest blocks to leave out, since they may yet be undone.",
+)
 @columns_option
 @click.option("--threshold", type=float, help="The sum that transfers stay just below; 0 looks for none.")
 @click.option("--look-only", is_flag=True, help="Print what is found; keep no cases.")
@@ -82,6 +90,7 @@ def scan(
     *,
     file: Path | None,
     chain: bool,
+    confirmations: int,
     columns: str,
     threshold: float | None,
     look_only: bool,
@@ -94,7 +103,7 @@ def scan(
         if file is not None:
             found = watch.scan(read_edges(file, _columns(columns)), rules=rules, keep=not look_only)
         else:
-            found = _of_chain(session, watch.home, rules, keep=not look_only)
+            found = _of_chain(session, watch.home, rules, confirmations, keep=not look_only)
     session.terminal.result(
         {
             "transfers": found.transfers,
@@ -196,12 +205,12 @@ def _watch(session: Session) -> Watch:
     return Watch(session.settings.home / "watch")
 
 
-def _of_chain(session: Session, home: Path, rules: Rules, *, keep: bool) -> Scan:
+def _of_chain(session: Session, home: Path, rules: Rules, confirmations: int, *, keep: bool) -> Scan:
     with session.node() as node:
         node.index.sync()
         decimals = int(node.chain.coin.call("decimals"))
         with Watch(home, index=node.index) as watch:
-            edges: Edges = watch.chain_edges(decimals=decimals)
+            edges: Edges = watch.chain_edges(decimals=decimals, confirmations=confirmations)
             return watch.scan(edges, rules=rules, keep=keep)
 
 

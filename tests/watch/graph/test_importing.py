@@ -97,9 +97,15 @@ def test_a_file_that_holds_no_transfers_is_refused(files, name):
 class Index:
     """The rows of an index, and what was asked."""
 
+    def __init__(self, *ends):
+        self.ends = ends or (("0xa", "0xb"),)
+
     def rows(self, sql, parameters=()):
         self.asked = sql, tuple(parameters)
-        return [{"source": "0xa", "target": "0xb", "timestamp": 7, "amount": 1_500_000}]
+        return [
+            {"source": source, "target": target, "timestamp": 7, "amount": 1_500_000}
+            for source, target in self.ends
+        ]
 
 
 def test_the_index_is_asked_for_what_comes_after_an_event():
@@ -109,6 +115,12 @@ def test_the_index_is_asked_for_what_comes_after_an_event():
     assert index.asked[1] == (8, 8, 2, 20)
     with pytest.raises(BadInput):
         from_index(index, "a; DROP TABLE b")
+
+
+def test_what_the_index_says_was_minted_or_burnt_is_no_payment():
+    nobody = "0x" + "00" * 20
+    found = from_index(Index((nobody, "0xa"), ("0xa", "0xb"), ("0xb", nobody)))
+    assert [(each["source"], each["target"]) for each in found.rows(range(len(found)))] == [("0xa", "0xb")]
 
 
 def test_a_row_without_a_moment_is_refused(tmp_path):

@@ -147,7 +147,8 @@ def from_index(
     through_block: int | None = None,
     after: tuple[int, int] | None = None,
 ) -> Edges:
-    """The transfers of an event's table of the index, in the order of block and log.
+    """The transfers of an event's table of the index, in the order of block and log; what is minted or burnt
+    is no payment.
 
     Parameters
     ----------
@@ -166,7 +167,8 @@ def from_index(
         "ORDER BY e.block_number, e.log_index",
         (first, first, log, 2**62 if through_block is None else through_block),
     )
-    return Edges.of_rows(rows, decimals=decimals)
+    paid = [row for row in rows if NOBODY not in (row["source"], row["target"])]
+    return Edges.of_rows(paid, decimals=decimals)
 
 
 def from_history(history: History, asset: str) -> Edges:

@@ -60,6 +60,7 @@ def test_every_loan_becomes_a_row_to_learn_from(files, tmp_path):
     with out.open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["bad"] for row in table] == ["0", "1", ""]
+    assert {int(row["known_at_s"]) - int(row["time_s"]) for row in table} == {30 * 86_400}
     assert set(NAMES) <= set(table[0])
     assert table[1]["borrows_30d"] == "0", "as of the block before the loan"
     run(tmp_path, rows, "--facts", facts, "--out", str(out))

@@ -46,7 +46,7 @@ def wallets(rows=900, seed=3):
     names = tuple(role(f"wallet {number}") for number in range(rows))
     table = FeatureTable(names, [0] * rows, [(0, "")] * rows, values)
     loans = Loans(names, (1,) * rows, np.arange(rows, dtype=np.int64) * DAY_S)
-    return table, loans, Labelled(np.arange(rows), labels, 0)
+    return table, loans, Labelled(np.arange(rows), labels, 0, 30)
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +77,23 @@ def test_the_scorecard_reads_the_features_own_whole_numbers(made):
 
 def test_what_the_features_command_writes_can_be_taught_on(made, tmp_path):
     table, loans, labelled = wallets()
-    lines = [",".join(("subject", "as_of_block", "block_hash", "time_s", "bad", *NAMES))]
+    lines = [",".join(("subject", "as_of_block", "block_hash", "time_s", "known_at_s", "bad", *NAMES))]
     for row, numbers in enumerate(table.integers().tolist()):
         told = ["" if each == MISSING else str(each) for each in numbers]
-        place = [loans.subjects[row], "1", "0x", str(loans.times[row]), str(labelled.labels[row])]
+        times = [str(loans.times[row]), str(loans.times[row] + 30 * DAY_S)]
+        place = [loans.subjects[row], "1", "0x", *times, str(labelled.labels[row])]
         lines.append(",".join([*place, *told]))
     path = tmp_path / "loans.csv"
     path.write_text("\n".join(lines) + "\n")
     frame = read_loans(path)
     again = train_on_loans(frame, data="loans.csv", evidence=SIMULATED, plan=TREE)
     assert again.scorecard.table == scaled(made.scorecard).table
+    assert again.scorecard.about["horizon_days"] == 30
     rows = whole_rows(again.scorecard, frame)
     assert np.array_equal(rows, rows_of(again.scorecard, table.integers()))
-    path.write_text("subject,as_of_block,block_hash,time_s,bad,age_days\na,1,0x,5,1,3\nb,1,0x,6,0,3\n")
+    path.write_text(
+        "subject,as_of_block,block_hash,time_s,known_at_s,bad,age_days\na,1,0x,5,9,1,3\nb,1,0x,6,9,0,3\n"
+    )
     with pytest.raises(BadInput, match="does not hold the features"):
         read_loans(path)
     with pytest.raises(BadInput, match="no numbers"):
@@ -113,6 +117,9 @@ def test_a_historys_loans_are_seen_as_of_the_block_before_and_wait_for_their_hor
     told.wait(40).borrow("careful", 10).wait(1).price(1500)
     frame = frame_of_history(told.history(), days=30)
     assert frame.labels.tolist() == [0, 1]
+    assert frame.time is not None
+    assert frame.known_at is not None
+    assert (frame.known_at - frame.time).tolist() == [30 * DAY_S] * 2
     assert frame.entity is not None
     assert frame.entity.tolist() == [role("careful"), role("rash")]
     borrowed = frame.columns["borrows_30d"]

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from koinon.errors import BadInput
+from koinon.lending.scoring.frame import Frame, Numeric
 from koinon.lending.scoring.horizon import DAY_S, Borrows, Faults, label_by_horizon
 from koinon.lending.scoring.splits import folds, held_back, split
 from tests.lending.scoring.made_up import made_up
@@ -17,16 +20,78 @@ def test_rows_with_a_time_are_judged_on_their_future_only():
     assert parts.how.startswith("by time")
     for earlier, later in folds(frame):
         assert frame.time[earlier].max() < frame.time[later].min()
-    held = held_back(frame, 0.15, 1)
-    assert frame.time[~held].max() < frame.time[held].min()
+    teaching, held = held_back(frame, 0.15, 1)
+    assert frame.time[teaching].max() < frame.time[held].min()
+    assert (teaching ^ held).all()
 
 
-def test_a_later_borrower_teaches_nothing_earlier():
+def test_a_borrower_who_taught_is_judged_apart():
     frame = made_up(timed=True, repeat=900)
     parts = split(frame)
-    groups = [set(frame.entity[rows]) for rows in (parts.train, parts.calibrate, parts.test)]
-    assert not groups[0] & groups[1]
-    assert not (groups[0] | groups[1]) & groups[2]
+    teach, middle, judge, known = (
+        set(frame.entity[rows]) for rows in (parts.train, parts.calibrate, parts.test, parts.known)
+    )
+    assert not (teach | middle) & judge
+    assert known <= teach | middle
+    assert parts.stretches is not None
+    assert len(parts.test) + len(parts.known) == len(parts.stretches[2])
+    assert parts.how.endswith("on borrowers not seen before")
+    for earlier, later in folds(frame):
+        assert not set(frame.entity[earlier]) & set(frame.entity[later])
+
+
+def returning(rows=3000, seed=2):
+    """Of borrowers 15 % go bad, at their first loan; the others come back again and again."""
+    random = np.random.default_rng(seed)
+    entity, labels = [], []
+    good: list[str] = []
+    for row in range(rows):
+        back = bool(good) and random.random() < 0.7
+        entity.append(good[random.integers(len(good))] if back else f"b{row}")
+        labels.append(int(not back and random.random() < 0.5))
+        if not back and not labels[-1]:
+            good.append(entity[-1])
+    assert abs(np.mean(labels) - 0.15) < 0.02
+    noise = {"noise": Numeric(random.normal(size=rows))}
+    return Frame(noise, np.array(labels), np.arange(rows), entity=np.array(entity))
+
+
+def test_the_good_who_come_back_stay_among_those_who_teach_and_calibrate():
+    frame = returning()
+    parts = split(frame)
+    for rows in (parts.train, parts.calibrate):
+        assert abs(frame.labels[rows].mean() - frame.base_rate) < 0.04
+    for earlier, _ in folds(frame)[1:]:
+        assert abs(frame.labels[earlier].mean() - frame.base_rate) < 0.04
+
+
+def test_a_label_teaches_nothing_before_it_was_known():
+    plain = made_up(timed=True)
+    frame = replace(plain, known_at=plain.time + 10)
+    parts = split(frame)
+    assert parts.stretches is not None
+    begins = [frame.time[rows].min() for rows in parts.stretches]
+    assert frame.known_at[parts.train].max() < begins[1]
+    assert frame.known_at[parts.calibrate].max() < begins[2]
+    assert len(parts.stretches[0]) - len(parts.train) == len(parts.stretches[1]) - len(parts.calibrate) == 100
+    assert np.array_equal(parts.test, parts.stretches[2])
+    assert "known at each cut" in parts.how
+    for early, late in folds(frame):
+        assert frame.known_at[early].max() < frame.time[late].min()
+    teaching, held = held_back(frame, 0.15, 1)
+    assert held.any()
+    assert frame.known_at[teaching].max() < frame.time[held].min()
+    with pytest.raises(BadInput, match="0 rows with 0 bad ones are left to teach") as caught:
+        split(replace(frame, known_at=frame.time + 100))
+    assert "a shorter horizon" in str(caught.value.hint)
+
+
+def test_a_label_known_before_its_row_or_without_a_time_is_refused():
+    frame = made_up(60, timed=True)
+    for wrong in ({"known_at": frame.time - 1}, {"known_at": frame.time, "time": None}):
+        with pytest.raises(BadInput, match="never before their row's own"):
+            replace(frame, **wrong)
+    assert replace(frame, known_at=frame.time).digest != frame.digest
 
 
 def test_a_borrower_with_several_rows_is_on_one_side():

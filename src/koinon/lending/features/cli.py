@@ -17,7 +17,7 @@ from koinon.errors import BadInput
 from koinon.lending.features.catalogue import FEATURES, NAMES
 from koinon.lending.features.compute import FeatureTable, feature_table, features
 from koinon.lending.features.labels import labels
-from koinon.lending.features.point_in_time import Options
+from koinon.lending.features.point_in_time import DAY_S, Options
 from koinon.lending.scorecard_table import MISSING
 from koinon.markets.history.facts import Facts
 from koinon.markets.history.history import History
@@ -25,7 +25,7 @@ from koinon.markets.history.tables import read_rows
 from koinon.terminal import Session, Terminal, json_option
 
 _GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
-_PLACE: Final = ("subject", "as_of_block", "block_hash", "time_s", "bad")
+_PLACE: Final = ("subject", "as_of_block", "block_hash", "time_s", "known_at_s", "bad")
 
 
 @click.command("features")
@@ -97,7 +97,7 @@ FEATURES_COMMANDS = (features_command,)
 
 def loan_rows(history: History, days: int, options: Options | None = None) -> list[dict[str, Any]]:
     """Every loan as of the block before it: whose, when, the features' whole numbers ('' for a missing one)
-    and whether it went bad within the horizon ('' while that is not over)."""
+    and whether it went bad within the horizon ('' while that is not over), known when that ends."""
     found, labelled = labels(history, days, options)
     table: FeatureTable = feature_table(
         history, found.subjects, [max(0, block - 1) for block in found.blocks], options
@@ -110,6 +110,7 @@ def loan_rows(history: History, days: int, options: Options | None = None) -> li
             "as_of_block": table.blocks[place],
             "block_hash": table.anchors[place][1],
             "time_s": int(found.times[place]),
+            "known_at_s": int(found.times[place]) + days * DAY_S,
             "bad": bad.get(place, ""),
         }
         told = ("" if each == MISSING else each for each in whole)

@@ -146,11 +146,11 @@ def fit_challenger(frame: Frame, seed: int = 0) -> Challenger:
     matrix = _matrix(frame, frame.names, categories)
     named = [place for place, names in enumerate(categories) if names]
     options = OPTIONS | {"seed": seed, "min_data_in_leaf": min(50, max(5, len(frame) // 40))}
-    held = held_back(frame, HELD_BACK, seed)
+    earlier, held = held_back(frame, HELD_BACK, seed)
     teach = lightgbm.Dataset(
-        matrix[~held],
-        frame.labels[~held],
-        weight=frame.counted[~held],
+        matrix[earlier],
+        frame.labels[earlier],
+        weight=frame.counted[earlier],
         categorical_feature=named,
         free_raw_data=False,
     )

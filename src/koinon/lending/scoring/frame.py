@@ -79,6 +79,10 @@ class Frame:
         Whose row it is, where one borrower has several.
     weights : float64 array, shape (rows,), or None
         How much each row counts in teaching; never in judging.
+    known_at : int64 array, shape (rows,), or None
+        When each label was known, in the unit of ``time``. A row teaches nothing that is judged before then.
+        It is the end of the horizon for bad rows too, though they are known earlier: else the last stretch
+        would hold bad rows only.
     """
 
     columns: Mapping[str, Column]
@@ -87,6 +91,7 @@ class Frame:
     groups: Mapping[str, Texts] = field(default_factory=dict)
     entity: Texts | None = None
     weights: Floats | None = None
+    known_at: Integers | None = None
 
     def __post_init__(self) -> None:
         rows = self.labels.shape
@@ -95,10 +100,17 @@ class Frame:
         lengths |= {} if self.time is None else {"time": len(self.time)}
         lengths |= {} if self.entity is None else {"entity": len(self.entity)}
         lengths |= {} if self.weights is None else {"weights": len(self.weights)}
+        lengths |= {} if self.known_at is None else {"known_at": len(self.known_at)}
         wrong = [name for name, length in lengths.items() if (length,) != rows]
         if wrong:
             raise BadInput(
                 f"Column '{wrong[0]}' has {lengths[wrong[0]]} rows, the label has {rows[0]}.",
+                code="lending.table",
+            )
+        if self.known_at is not None and (self.time is None or (self.known_at < self.time).any()):
+            raise BadInput(
+                "Labels are known at a time, and never before their row's own.",
+                hint="Give both times in the same unit.",
                 code="lending.table",
             )
         if not self.columns:
@@ -124,7 +136,7 @@ class Frame:
 
     @property
     def digest(self) -> str:
-        """sha256 over names, values, labels and time; the same for the same content in any file."""
+        """sha256 over names, values, labels and times; the same for the same content in any file."""
         state = hashlib.sha256(f"{len(self)}\n".encode())
         for name, column in self.columns.items():
             state.update(f"{name}\n".encode())
@@ -134,8 +146,9 @@ class Frame:
             else:
                 state.update("\n".join(column.texts.tolist()).encode())
         state.update(np.ascontiguousarray(self.labels, dtype="<i8").tobytes())
-        if self.time is not None:
-            state.update(np.ascontiguousarray(self.time, dtype="<i8").tobytes())
+        for times in (self.time, self.known_at):
+            if times is not None:
+                state.update(np.ascontiguousarray(times, dtype="<i8").tobytes())
         return state.hexdigest()
 
     def take(self, rows: Integers) -> Frame:
@@ -147,6 +160,7 @@ class Frame:
             {name: values[rows] for name, values in self.groups.items()},
             None if self.entity is None else self.entity[rows],
             None if self.weights is None else self.weights[rows],
+            None if self.known_at is None else self.known_at[rows],
         )
 
     @property

@@ -44,6 +44,7 @@ def frame_of(
     groups: Sequence[str] = (),
     entity: str = "",
     bad: str = "",
+    known_at: str = "",
 ) -> Frame:
     """A frame from named columns.
 
@@ -57,13 +58,15 @@ def frame_of(
         Columns kept aside for audits.
     entity : str
         The column that says whose row it is.
+    known_at : str
+        The column of times at which labels were known, as ``time``.
 
     Raises
     ------
     BadInput
         A named column is not there, the label is not two classes, or a time is missing.
     """
-    wanted = [label, *(name for name in (time, entity) if name), *groups]
+    wanted = [label, *(name for name in (time, entity, known_at) if name), *groups]
     lacking = [name for name in wanted if name not in cells]
     if lacking:
         raise BadInput(
@@ -78,6 +81,7 @@ def frame_of(
         _times(columns[time], time) if time else None,
         {name: _texts(columns[name]) for name in groups},
         _texts(columns[entity]) if entity else None,
+        known_at=_times(columns[known_at], known_at) if known_at else None,
     )
 
 
@@ -89,6 +93,7 @@ def read_frame(
     groups: Sequence[str] = (),
     entity: str = "",
     bad: str = "",
+    known_at: str = "",
     drop: Sequence[str] = (),
 ) -> Frame:
     """A frame from a CSV file (comma, semicolon or tab) with a header; see `frame_of`.
@@ -112,6 +117,7 @@ def read_frame(
         groups=groups,
         entity=entity,
         bad=bad,
+        known_at=known_at,
     )
 
 

@@ -38,11 +38,12 @@ class Faults:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """``rows`` of the borrows whose horizon is over, and their ``labels``: 1 went bad within it."""
+    """``rows`` of the borrows whose horizon of ``days`` is over; their ``labels``: 1 went bad within it."""
 
     rows: Integers
     labels: Integers
     waiting: int
+    days: int
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -81,4 +82,4 @@ def label_by_horizon(borrows: Borrows, faults: Faults, *, days: int, seen_until_
     for place, (row, start, end) in enumerate(zip(ripe, starts, ends, strict=True)):
         first = start + np.searchsorted(when[start:end], borrows.time_s[row], side="right")
         labels[place] = int(first < end and when[first] <= borrows.time_s[row] + horizon)
-    return Labelled(ripe, labels, len(borrows.time_s) - len(ripe))
+    return Labelled(ripe, labels, len(borrows.time_s) - len(ripe), days)

@@ -97,6 +97,7 @@ def find_proxies(frame: Frame, groups: Texts, *, seed: int = 0) -> tuple[tuple[P
         frame,
         labels=(groups != names[np.argmax(counts)]).astype(np.int64),
         time=None,
+        known_at=None,
         groups={},
         weights=None,
     )

@@ -2,7 +2,8 @@
 """Scorecards of wallets: taught on a chain's own loans, each seen as it stood in the block before it.
 
 A loan is bad if it was liquidated, or its borrower's health factor fell below 1, within the horizon. Rows
-have a time and a borrower, so the score is judged on later loans of other wallets. It reads the whole numbers
+have a time, a borrower and the end of their horizon, so the score is judged on later loans of other wallets,
+and taught on what was known before them. It reads the whole numbers
 of `koinon.lending.features`, as the contract gets them.
 """
 
@@ -24,7 +25,7 @@ from koinon.lending.features.point_in_time import Options
 from koinon.lending.scorecard_table import MISSING
 from koinon.lending.scoring.frame import Frame, Integers, Numeric
 from koinon.lending.scoring.frame_reading import read_frame
-from koinon.lending.scoring.horizon import Labelled
+from koinon.lending.scoring.horizon import DAY_S, Labelled
 from koinon.lending.scoring.points import Plan
 from koinon.lending.scoring.reader import whole
 from koinon.lending.scoring.report import OFF_CHAIN
@@ -96,6 +97,7 @@ def loan_frame(table: FeatureTable, loans: Loans, labelled: Labelled) -> Frame:
         loans.times[rows],
         wallet_groups(table.column("age_days")[rows], table.column("inflow_30d")[rows]),
         np.array(loans.subjects, dtype=np.str_)[rows],
+        known_at=loans.times[rows] + labelled.days * DAY_S,
     )
 
 
@@ -143,18 +145,32 @@ def train_on_loans(frame: Frame, *, data: str, evidence: str, plan: Plan | None 
             code="lending.evidence",
         )
     made = train(frame, on_chain_plan(plan), data=data, evidence=evidence)
-    return replace(made, scorecard=scaled(made.scorecard))
+    card = scaled(made.scorecard)
+    if frame.time is not None and frame.known_at is not None:
+        # what its probabilities are for: `koinon.lending.scoring.calibration.yearly` makes them a year's
+        horizon_days = -(-int((frame.known_at - frame.time).max()) // DAY_S)
+        card = replace(card, about={**card.about, "horizon_days": horizon_days})
+    return replace(made, scorecard=card)
 
 
 def read_loans(path: Path) -> Frame:
     """Loans from what ``koinon lending features --out`` wrote: whole numbers, times, borrowers and labels.
+
+    Labels count from ``known_at_s`` on, the end of each loan's horizon.
 
     Raises
     ------
     BadInput
         The file is something else.
     """
-    frame = read_frame(path, "bad", time="time_s", entity="subject", drop=("as_of_block", "block_hash"))
+    frame = read_frame(
+        path,
+        "bad",
+        time="time_s",
+        entity="subject",
+        known_at="known_at_s",
+        drop=("as_of_block", "block_hash"),
+    )
     columns = {name: frame.columns[name] for name in NAMES if name in frame.columns}
     if len(columns) != len(NAMES) or not all(isinstance(column, Numeric) for column in columns.values()):
         raise BadInput(

@@ -88,7 +88,7 @@ def _matrix(rows: Integers) -> Floats:
 
 def _grow(rows: Integers, frame: Frame, directions: list[int], seed: int) -> Any:
     lightgbm = required("lightgbm", "lending")
-    held = held_back(frame, HELD_BACK, seed)
+    earlier, held = held_back(frame, HELD_BACK, seed)
     options = {
         "objective": "binary",
         "learning_rate": 0.1,
@@ -107,7 +107,7 @@ def _grow(rows: Integers, frame: Frame, directions: list[int], seed: int) -> Any
         everything = lightgbm.Dataset(matrix, frame.labels, weight=frame.counted)
         return lightgbm.train(options, everything, FEW_TREES)
     teach = lightgbm.Dataset(
-        matrix[~held], frame.labels[~held], weight=frame.counted[~held], free_raw_data=False
+        matrix[earlier], frame.labels[earlier], weight=frame.counted[earlier], free_raw_data=False
     )
     judge = teach.create_valid(matrix[held], frame.labels[held], weight=frame.counted[held])
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)

@@ -114,15 +114,15 @@ class Shadow:
         head = self._index.head()
         return max(head.number - self.depth, -1) if head is not None else -1
 
-    def history(self, *, unconfirmed: bool = False) -> History:
-        """Rows up to the confirmation depth, or (``unconfirmed``) up to the head, whose newest blocks may
-        still be replaced."""
+    def history(self, *, unconfirmed: bool = False, since: int = 0) -> History:
+        """Rows from block ``since`` up to the confirmation depth, or (``unconfirmed``) up to the head, whose
+        newest blocks may still be replaced."""
         head = self._index.head()
         last = (head.number if head is not None else -1) if unconfirmed else self.confirmed()
         blocks = {
             row["number"]: (row["hash"], row["timestamp"])
             for row in self._index.rows(
-                "SELECT number, hash, timestamp FROM block WHERE number <= ?", (last,)
+                "SELECT number, hash, timestamp FROM block WHERE number BETWEEN ? AND ?", (since, last)
             )
         }
         events: list[tuple[Rule, str, Fields]] = []
@@ -133,8 +133,8 @@ class Shadow:
                     continue
                 rule, _ = bound(protocol)[key]
                 found = self._index.rows(
-                    f"SELECT * FROM {quoted(table.name)} WHERE block_number <= ?",  # noqa: S608  (quoted)
-                    (last,),
+                    f"SELECT * FROM {quoted(table.name)} WHERE block_number BETWEEN ? AND ?",  # noqa: S608  (quoted)
+                    (since, last),
                 )
                 events += [(rule, protocol, _with_block(row, blocks)) for row in found]
         rows = Decoder({}, self.facts).rows(events)

@@ -3,16 +3,22 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
 from koinon.cli import main
 from koinon.errors import IntegrityError, NotFound
+from koinon.watch import api
 from koinon.watch.api import Watch
 from koinon.watch.graph import Edges
 from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import read_labelled
+from koinon.watch.laundering.feedback import retrain
+from koinon.watch.laundering.measuring import average_precision
+from koinon.watch.laundering.model import learn
 from koinon.watch.laundering.planted import plant
+from koinon.watch.laundering.table import AMOUNT_ONLY, Table
 
 LISTED = "0x" + "ab" * 20
 
@@ -108,6 +114,26 @@ def test_a_model_is_trained_reported_and_used(koinon, file, tmp_path):
     assert retrained is not None
     assert retrained.used == len(case.edges)
     assert document["retrained"]["accepted"] == retrained.accepted
+    assert document["looks"] == retrained.looks == 2
+
+
+def test_the_report_is_of_the_model_that_is_kept(planted, tmp_path, monkeypatch):
+    table = Table.of(planted.edges)
+    champion, split = learn(table, planted.illicit, columns=AMOUNT_ONLY)
+    champion.save(tmp_path / "model.json")
+
+    def refusing(*arguments, **more):
+        return replace(retrain(*arguments, **more), model=champion, accepted=False)
+
+    monkeypatch.setattr(api, "retrain", refusing)
+    with Watch(tmp_path) as watch:
+        document, _ = watch.train(planted.edges, planted.illicit, data="simulated", draws=5)
+        kept = watch.model
+    assert kept is not None
+    assert kept.digest == champion.digest == document["model"]
+    measured = average_precision(planted.illicit[split.measure], kept.scores(table)[split.measure])
+    assert document["rankings"][0]["pr_auc"]["value"] == round(measured, 4)
+    assert document["looks"] == 1
 
 
 @pytest.mark.parametrize("arguments", [["scan"], ["train"], ["scan", "absent.csv"], ["scan", "x", "--chain"]])

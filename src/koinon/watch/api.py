@@ -25,6 +25,7 @@ from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import EventRows, from_index
 from koinon.watch.laundering.alerting import model_findings
 from koinon.watch.laundering.feedback import Retrained, retrain
+from koinon.watch.laundering.heldout import HeldOut
 from koinon.watch.laundering.measuring import Labels
 from koinon.watch.laundering.model import Model
 from koinon.watch.laundering.planted import ORIGINS, Planted, plant
@@ -32,7 +33,7 @@ from koinon.watch.laundering.report import report
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.screening import Hit, Screen, told
 from koinon.watch.laundering.shelf import ListShelf, Shelved
-from koinon.watch.laundering.table import Table
+from koinon.watch.laundering.table import Table, split_by_time
 from koinon.watch.laundering.typologies import look
 from koinon.works.ground import Ground
 
@@ -78,6 +79,7 @@ class Watch:
     ) -> None:
         self.home, self._index, self._clock = home, index, clock
         self.lists = ListShelf(home / "lists")
+        self._held_out = HeldOut(home)
 
     @classmethod
     def of(cls, ground: Ground, index: EventIndex | None = None) -> Watch:
@@ -214,7 +216,7 @@ class Watch:
         """Learn from labelled transfers and measure on the later ones; the report, which is kept.
 
         Where there is a champion, what was decided is learned from too, and the new model takes its place
-        only where it is not worse (`feedback.retrain`).
+        only where it is not worse (`feedback.retrain`). The report is of the model that is kept.
 
         Parameters
         ----------
@@ -229,22 +231,27 @@ class Watch:
         origins = None
         if planted is not None:
             origins = {name: planted.origin == at for at, name in enumerate(ORIGINS)}
+        patterns = None if planted is None else planted.pattern
+        part = split_by_time(edges, patterns=patterns).measure
+        looks, retrained = self._held_out.use(edges, part), None
+        if champion is not None:
+            decided = self.cases.decided()
+            retrained = retrain(
+                table, illicit, decided, champion, patterns=patterns, looks=looks, draws=draws, seed=seed
+            )
         made, model = report(
             table,
             illicit,
             data=data,
-            patterns=None if planted is None else planted.pattern,
+            patterns=patterns,
             kinds=() if planted is None else planted.kinds,
             origins=origins,
+            model=None if retrained is None else retrained.model,
             budget=budget,
             draws=draws,
             seed=seed,
         )
-        retrained = None
-        if champion is not None:
-            retrained = retrain(table, illicit, self.cases.decided(), champion, draws=draws, seed=seed)
-            model = retrained.model
-        document = {**made.document(), "made_at": int(self._clock()), "model": model.digest}
+        document = {**made.document(), "looks": looks, "made_at": int(self._clock()), "model": model.digest}
         if retrained is not None:
             document["retrained"] = retrained.document()
         model.save(self.home / MODEL_FILE)

@@ -111,7 +111,9 @@ def show_report(terminal: Terminal, document: Mapping[str, Any]) -> None:
     terminal.say(f"[bold]{escape(data['what'])}[/bold]")
     terminal.say(
         f"{data['transfers']:,} transfers, {data['illicit_share']:.2%} illicit. Cut by time: measured on "
-        f"{split['measure']:,} from {split['measure_from']} on; {document['budget']:,} can be looked at."
+        f"{split['measure']:,} from {split['measure_from']} on; {document['budget']:,} can be looked at. "
+        f"Left out before the cuts: {split['purged']:,} whose pattern goes on behind them. "
+        f"Times measured on these: {document['looks']:,}."
     )
     terminal.table(
         "On later transfers",

@@ -4,10 +4,12 @@
 import numpy as np
 import pytest
 
-from koinon.watch.laundering.feedback import WEIGHT, retrain, with_decisions
+from koinon.watch.laundering.feedback import MARGIN, WEIGHT, retrain, with_decisions
+from koinon.watch.laundering.heldout import HeldOut
+from koinon.watch.laundering.measuring import average_precision, difference
 from koinon.watch.laundering.model import learn
 from koinon.watch.laundering.planted import plant
-from koinon.watch.laundering.table import Table
+from koinon.watch.laundering.table import AMOUNT_ONLY, Table, split_by_time
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +31,12 @@ def said(planted, rows, bad, who):
     return [({k: v for k, v in edge.items() if k != "row"}, bad, who) for edge in planted.edges.rows(rows)]
 
 
-def test_honest_decisions_are_learned_from(table, planted, champion):
+def test_honest_decisions_are_learned_from(table, planted):
+    champion = learn(table, planted.illicit, columns=AMOUNT_ONLY)[0]
     rows = np.flatnonzero(planted.illicit[:2_000])[:60]
     found = retrain(table, planted.illicit, said(planted, rows, True, "one"), champion, draws=20)
     assert found.accepted
+    assert found.gained.low > -MARGIN
     assert found.used == 60
     assert found.model.digest != champion.digest
     assert found.document()["champion"]["value"] == round(found.champion.value, 4)
@@ -42,11 +46,51 @@ def test_whoever_clears_everything_does_not_get_the_champion_replaced(table, pla
     split = int(0.8 * len(planted.edges))
     guilty = np.flatnonzero(planted.illicit[:split])
     innocent = np.flatnonzero(~planted.illicit[:split])[: guilty.size]
-    votes = said(planted, guilty[3:-3], False, "mallet") + said(planted, innocent, True, "mallet")
+    most = guilty[np.arange(guilty.size) % 30 > 0]
+    votes = said(planted, most, False, "mallet") + said(planted, innocent, True, "mallet")
     found = retrain(table, planted.illicit, votes, champion, draws=20)
     assert not found.accepted
     assert found.model is champion
     assert "worse" in found.why
+
+
+def test_doubt_counts_against_the_newcomer(table, planted, champion):
+    """As good by its average precision, but on few patterns: it may be worse, hence it is not taken."""
+    rows = np.flatnonzero(planted.illicit[:2_000])[:60]
+    votes = said(planted, rows, True, "one")
+    few = np.where(planted.pattern >= 0, planted.pattern % 3, -1).astype(np.int32)
+    split = split_by_time(table.edges).measure
+    few[: split.start] = -1
+    found = retrain(table, planted.illicit, votes, champion, patterns=few, draws=40, margin=0.0)
+    assert not found.accepted
+    assert found.gained.low <= 0 <= found.new.high - found.champion.value
+    assert found.model is champion
+
+
+def test_the_interval_widens_with_each_look_at_the_same_later_transfers(table, planted, champion, tmp_path):
+    votes = said(planted, np.flatnonzero(planted.illicit[:2_000])[:60], True, "one")
+    first, tenth = (
+        retrain(table, planted.illicit, votes, champion, looks=looks, draws=100) for looks in (1, 10)
+    )
+    assert tenth.gained.low < first.gained.low
+    assert "10 times" in tenth.why
+    held = HeldOut(tmp_path)
+    part = split_by_time(table.edges).measure
+    assert [held.use(table.edges, part), held.use(table.edges, slice(part.start, part.stop - 9))] == [1, 2]
+    assert held.use(table.edges, slice(0, 500)) == 1
+    assert HeldOut(tmp_path).use(table.edges, part) == 3
+
+
+def test_a_difference_is_drawn_of_whole_clusters_and_both_in_each_draw(planted):
+    random = np.random.default_rng(0)
+    labels = np.arange(400) < 40
+    scores = labels + random.normal(0, 1, 400)
+    same = difference(average_precision, labels, scores, scores, np.full(400, -1, dtype=np.int32))
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    other = scores + np.repeat(random.normal(0, 1, 40), 10)
+    alone = difference(average_precision, labels, scores, other, np.full(400, -1, dtype=np.int32))
+    whole = difference(average_precision, labels, scores, other, (np.arange(400) // 10).astype(np.int32))
+    assert whole.high - whole.low > alone.high - alone.low
 
 
 def test_where_two_disagree_nobody_is_believed_and_no_one_weighs_more_than_half(table, planted):

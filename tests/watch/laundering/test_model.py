@@ -6,6 +6,7 @@ import pytest
 
 from koinon.errors import BadInput, IntegrityError
 from koinon.watch.graph import Edges
+from koinon.watch.laundering.clusters import clusters
 from koinon.watch.laundering.groups import by_age, by_size, wilson
 from koinon.watch.laundering.measuring import average_precision, bootstrapped, precision_at
 from koinon.watch.laundering.model import Model, learn
@@ -90,6 +91,28 @@ def test_a_split_is_by_time_and_never_within_a_moment():
             split_by_time(edges, shares)
     with pytest.raises(BadInput):
         split_by_time(Edges.of([0] * 9, [1] * 9, [5] * 9, [1] * 9))
+
+
+def test_a_pattern_that_a_cut_divides_is_purged_from_before_the_cut():
+    edges = Edges.of(range(100), range(1, 101), np.arange(100), np.ones(100))
+    patterns = np.full(100, -1, dtype=np.int32)
+    patterns[[10, 20]] = 0
+    patterns[[55, 65]] = 1
+    patterns[[70, 90]] = 2
+    patterns[[50, 95]] = 3
+    split = split_by_time(edges, patterns=patterns)
+    assert split.purged.tolist() == [50, 55, 70]
+    assert not set(patterns[split.learning]) & {1, 2, 3}
+    assert not set(patterns[split.choosing]) & {2, 3}
+    assert split.learning.size + split.choosing.size == 80 - 3
+
+
+def test_illicit_transfers_that_share_an_account_within_a_day_belong_together():
+    edges = Edges.of([0, 1, 5, 2, 7, 2], [1, 2, 6, 3, 8, 9], [0, 10, 11, 20, 30, 900_000], [1] * 6)
+    found = clusters(edges, np.array([True, True, False, True, True, True]))
+    assert found.tolist() == [0, 0, -1, 0, 1, 2]
+    many = Edges.of([0] * 101, range(1, 102), range(101), [1] * 101)
+    assert len(set(clusters(many, np.ones(101, dtype=bool)).tolist())) == 101
 
 
 def test_labels_of_which_nothing_can_be_learned_are_refused(table):

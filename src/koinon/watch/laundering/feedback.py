@@ -4,7 +4,8 @@
 Three guards. Decisions change labels of the earlier parts of the time only; the later part, on which models
 are compared, keeps the labels it had. No one person's decisions weigh more than a part of all. And a new
 model takes the champion's place only where it is not worse on the later part, by a margin and with doubt
-counted against it.
+counted against it: the lower end of the difference must lie above the margin. The more often the same later
+part was looked at, the wider that interval.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from koinon.watch.laundering.measuring import Labels, Measured, average_precision, bootstrapped
+from koinon.watch.laundering.clusters import clusters
+from koinon.watch.laundering.measuring import Labels, Measured, average_precision, bootstrapped, difference
 from koinon.watch.laundering.model import Model, learn
 from koinon.watch.laundering.table import Table
 
@@ -38,8 +40,13 @@ class Retrained:
         One sentence.
     new, champion : Measured
         Average precision of both on the later part, with intervals.
+    gained : Measured
+        The new one's average precision less the champion's, over draws of whole patterns; the interval holds
+        95 %, and more where the later part was looked at before.
     used, outvoted : int
         Decided transfers that were learned from; those that count less because one person decided too many.
+    looks : int
+        How often the later part was measured on, with this time.
     """
 
     model: Model
@@ -47,8 +54,10 @@ class Retrained:
     why: str
     new: Measured
     champion: Measured
+    gained: Measured
     used: int
     outvoted: int
+    looks: int
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -57,6 +66,8 @@ class Retrained:
             "why": self.why,
             "new": self.new.document(),
             "champion": self.champion.document(),
+            "gained": self.gained.document(),
+            "looks": self.looks,
             "decided_transfers": self.used,
             "counting_less": self.outvoted,
             "model": self.model.digest,
@@ -69,6 +80,8 @@ def retrain(
     decided: Iterable[tuple[Mapping[str, Any], bool, str]],
     champion: Model,
     *,
+    patterns: NDArray[np.int32] | None = None,
+    looks: int = 1,
     margin: float = MARGIN,
     draws: int = 100,
     seed: int = 0,
@@ -79,22 +92,31 @@ def retrain(
     ----------
     illicit : bool[n]
         Labels that do not come from decisions, such as those of a list or a simulation.
+    patterns : int32[n], optional
+        Which pattern each transfer belongs to (-1: none); `clusters` by default.
+    looks : int
+        How often the later part was measured on, with this time (`heldout.HeldOut`).
     """
     labels, weights, used, outvoted = with_decisions(table, illicit, decided)
-    new, split = learn(table, labels, budget=champion.budget, weights=weights, seed=seed)
+    owner = clusters(table.edges, illicit) if patterns is None else patterns
+    new, split = learn(table, labels, budget=champion.budget, weights=weights, patterns=owner, seed=seed)
     later, truth = split.measure, illicit[split.measure]
-    alone = np.full(truth.shape[0], -1, dtype=np.int32)
-    measured = [
-        bootstrapped(average_precision, truth, model.scores(table)[later], alone, draws=draws, seed=seed)
-        for model in (new, champion)
-    ]
-    one, other = measured
-    accepted = one.value >= other.value - margin and one.high >= other.value
-    word = "is not worse" if accepted else "is worse"
-    why = (
-        f"On later transfers the new model {word}: average precision {one.value:.3f}, was {other.value:.3f}."
+    fresh, old = (model.scores(table)[later] for model in (new, champion))
+    one, other = (
+        bootstrapped(average_precision, truth, each, owner[later], draws=draws, seed=seed)
+        for each in (fresh, old)
     )
-    return Retrained(new if accepted else champion, accepted, why, one, other, used, outvoted)
+    gained = difference(
+        average_precision, truth, fresh, old, owner[later], doubt=0.05 / looks, draws=draws, seed=seed
+    )
+    accepted = gained.low > -margin
+    word = "is not worse" if accepted else "is worse, or that cannot be ruled out"
+    why = (
+        f"On later transfers the new model {word}: average precision {one.value:.3f}, was {other.value:.3f}; "
+        f"it gains {gained.value:+.3f} ({gained.low:+.3f} to {gained.high:+.3f}), and may lose {margin}. "
+        f"These later transfers were measured on {looks} time{'s' if looks > 1 else ''}."
+    )
+    return Retrained(new if accepted else champion, accepted, why, one, other, gained, used, outvoted, looks)
 
 
 def with_decisions(

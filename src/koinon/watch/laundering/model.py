@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from koinon.errors import BadInput, IntegrityError
 from koinon.watch.extras import required
+from koinon.watch.laundering.clusters import clusters
 from koinon.watch.laundering.measuring import Labels, Scores
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.table import Split, Table, names, split_by_time
@@ -135,6 +136,7 @@ def learn(
     columns: Sequence[str] | None = None,
     budget: float = 0.05,
     weights: NDArray[np.float64] | None = None,
+    patterns: NDArray[np.int32] | None = None,
     seed: int = 0,
 ) -> tuple[Model, Split]:
     """Learn from the first part of the time, choose when to stop and the threshold on the second.
@@ -147,6 +149,8 @@ def learn(
         Share of transfers that people can look at.
     weights : float64[n], optional
         What each row counts; 0 leaves it out.
+    patterns : int32[n], optional
+        Which pattern each row belongs to, so that none is on two sides of a cut; `clusters` by default.
 
     Raises
     ------
@@ -155,9 +159,12 @@ def learn(
     """
     if illicit.shape != (len(table.edges),) or not 0 < budget < 1:
         raise BadInput("Every transfer has a label, and the budget is a share.", code="watch.learn")
-    split = split_by_time(table.edges)
+    if patterns is None:
+        patterns = clusters(table.edges, illicit)
+    split = split_by_time(table.edges, patterns=patterns)
+    first, second = split.learning, split.choosing
     used = tuple(names() if columns is None else columns)
-    for part in (split.learn, split.choose):
+    for part in (first, second):
         if not 0 < int(illicit[part].sum()) < illicit[part].size:
             raise BadInput(
                 "There is nothing to learn: a part of the time has illicit transfers only, or none.",
@@ -168,10 +175,8 @@ def learn(
     rows = table.chosen(used)
     counts = np.ones(len(table.edges)) if weights is None else weights
     settings = {**SETTINGS, "seed": seed}
-    known = lightgbm.Dataset(
-        rows[split.learn], illicit[split.learn].astype(int), weight=counts[split.learn], params=settings
-    )
-    held = lightgbm.Dataset(rows[split.choose], illicit[split.choose].astype(int), reference=known)
+    known = lightgbm.Dataset(rows[first], illicit[first].astype(int), weight=counts[first], params=settings)
+    held = lightgbm.Dataset(rows[second], illicit[second].astype(int), reference=known)
     booster = lightgbm.train(
         settings,
         known,
@@ -181,9 +186,9 @@ def learn(
     )
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     model = Model(text, used, 0.0, budget)
-    middle = model.scores(table)[split.choose]
+    middle = model.scores(table)[second]
     threshold = float(np.sort(middle)[-max(1, round(budget * middle.size))])
-    return Model(text, used, threshold, budget, kinds_right(table, illicit, split.choose)), split
+    return Model(text, used, threshold, budget, kinds_right(table, illicit, second)), split
 
 
 def rule_scores(table: Table, kinds: Mapping[str, float]) -> Scores:
@@ -196,7 +201,7 @@ def rule_scores(table: Table, kinds: Mapping[str, float]) -> Scores:
     return found
 
 
-def kinds_right(table: Table, illicit: Labels, part: slice) -> dict[str, float]:
+def kinds_right(table: Table, illicit: Labels, part: NDArray[np.int64]) -> dict[str, float]:
     """How often a row that completes a pattern of each kind is illicit, in a part of the rows (Laplace)."""
     found = {}
     for at, name in enumerate(COLUMNS):

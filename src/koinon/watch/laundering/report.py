@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from koinon.watch.cases.forming import form, priority
 from koinon.watch.findings import Finding
 from koinon.watch.laundering.alerting import model_findings
+from koinon.watch.laundering.clusters import clusters
 from koinon.watch.laundering.groups import Audit, audits
 from koinon.watch.laundering.measuring import (
     Labels,
@@ -88,11 +89,12 @@ def report(
     patterns: NDArray[np.int32] | None = None,
     kinds: Sequence[str] = (),
     origins: Mapping[str, NDArray[np.bool_]] | None = None,
+    model: Model | None = None,
     budget: float = 0.05,
     draws: int = 200,
     seed: int = 0,
 ) -> tuple[Report, Model]:
-    """Learn on the earlier transfers, measure on the later.
+    """Learn on the earlier transfers, measure on the later; or measure the model that is given.
 
     Parameters
     ----------
@@ -102,18 +104,22 @@ def report(
         Which pattern each transfer belongs to (-1: none) and each pattern's kind.
     origins : dict, optional
         As `groups.audits`.
+    model : Model, optional
+        The one the report is of; a new one by default.
 
     Errors as `model.learn`; BadInput (``watch.one_kind``) where the later part has one kind of transfer.
     """
-    model, split = learn(table, illicit, budget=budget, seed=seed)
-    simple, _ = learn(table, illicit, columns=AMOUNT_ONLY, budget=budget, seed=seed)
+    clustered = clusters(table.edges, illicit) if patterns is None else patterns
+    if model is None:
+        model, _ = learn(table, illicit, budget=budget, patterns=clustered, seed=seed)
+    simple, split = learn(table, illicit, columns=AMOUNT_ONLY, budget=budget, patterns=clustered, seed=seed)
     scores = {
         "model": model.scores(table),
         "rules only": rule_scores(table, model.kinds),
         "amount only": simple.scores(table),
     }
     later, labels = split.measure, illicit[split.measure]
-    owner = np.full(labels.shape[0], -1, dtype=np.int32) if patterns is None else patterns[later]
+    owner = clustered[later]
     number = max(1, round(budget * labels.size))
     rankings = tuple(
         Ranking(
@@ -169,6 +175,7 @@ def _told(table: Table, split: Split) -> dict[str, Any]:
     return {
         "by": "time",
         "learn": split.learn.stop,
+        "purged": int(split.purged.size),
         "choose": split.choose.stop - split.choose.start,
         "measure": split.measure.stop - split.measure.start,
         "choose_from": day(split.choose.start),

@@ -79,17 +79,38 @@ class Table:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows in the order of time: the earliest to learn from, then to choose by, then to measure on."""
+    """Rows in the order of time: the earliest to learn from, then to choose by, then to measure on.
+
+    ``purged`` rows stand in the first two, but their pattern goes on in a later part: they are not used.
+    """
 
     learn: slice
     choose: slice
     measure: slice
+    purged: NDArray[np.int64]
+
+    @property
+    def learning(self) -> NDArray[np.int64]:
+        """The rows to learn from."""
+        return np.setdiff1d(np.arange(self.learn.start, self.learn.stop), self.purged, assume_unique=True)
+
+    @property
+    def choosing(self) -> NDArray[np.int64]:
+        """The rows to choose by."""
+        return np.setdiff1d(np.arange(self.choose.start, self.choose.stop), self.purged, assume_unique=True)
 
 
-def split_by_time(edges: Edges, shares: Sequence[float] = SHARES) -> Split:
+def split_by_time(
+    edges: Edges, shares: Sequence[float] = SHARES, *, patterns: NDArray[np.int32] | None = None
+) -> Split:
     """Cut at moments, never within one: every row to measure on is later than every row before it.
 
     There is no other way to split: a random one would show the model the other half of each pattern.
+
+    Parameters
+    ----------
+    patterns : int32[n], optional
+        Which pattern each row belongs to (-1: none). One that a cut divides is purged from before the cut.
 
     Raises
     ------
@@ -106,7 +127,14 @@ def split_by_time(edges: Edges, shares: Sequence[float] = SHARES) -> Split:
             hint="Give transfers of more days.",
             code="watch.split",
         )
-    return Split(slice(0, first), slice(first, second), slice(second, len(edges)))
+    purged = np.zeros(0, dtype=np.int64)
+    if patterns is not None:
+        ends = np.full(int(patterns.max(initial=-1)) + 1, -1, dtype=np.int64)
+        known = np.flatnonzero(patterns >= 0)
+        np.maximum.at(ends, patterns[known], known)
+        last = ends[patterns[known]]
+        purged = known[((known < first) & (last >= first)) | ((known < second) & (last >= second))]
+    return Split(slice(0, first), slice(first, second), slice(second, len(edges)), purged)
 
 
 def _cut(edges: Edges, share: float) -> int:

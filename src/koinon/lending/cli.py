@@ -6,6 +6,8 @@ from __future__ import annotations
 import click
 
 from koinon.lending.features.cli import FEATURES_COMMANDS
+from koinon.lending.pool_cli import POOLS
+from koinon.lending.quote_cli import QUOTES
 from koinon.lending.risk.cli import RISK
 from koinon.lending.scoring.cli import SCORING
 
@@ -15,5 +17,5 @@ def group() -> None:
     """Scores with reasons, quotes, pools and their risk."""
 
 
-for _command in (*SCORING, *FEATURES_COMMANDS, *RISK):
+for _command in (*QUOTES, *POOLS, *SCORING, *FEATURES_COMMANDS, *RISK):
     group.add_command(_command)

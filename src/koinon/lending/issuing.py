@@ -33,6 +33,8 @@ from koinon.works.attestations import Attestation, AttestationDomain, Signed
 YEAR_DAYS: Final = 365
 LASTS_S: Final = 90 * 86_400
 """How long a score counts unless its issuer says otherwise."""
+LONGEST_S: Final = YEAR_DAYS * 86_400
+"""Beyond which an issuer joins no other's score."""
 OFFER_LASTS_S: Final = 3_600
 
 
@@ -195,7 +197,7 @@ class Issuer:
         Raises
         ------
         IntegrityError
-            It is another, or a reorganisation replaced the block.
+            It is another, theirs would count for more than a year, or a reorganisation replaced the block.
         """
         check_block(self.chain, judgement.anchor)
         theirs = begun.attestation
@@ -215,7 +217,7 @@ class Issuer:
             theirs.work_id,
             theirs.as_of_block,
         )
-        if mine != said:
+        if mine != said or theirs.expires_at > self.chain.timestamp() + LONGEST_S:
             raise IntegrityError(
                 "This issuer judges the wallet otherwise, and does not sign.",
                 hint="All must judge as of the same block, with the same scorecard and the same files.",

@@ -21,7 +21,10 @@ SCHEMA_TEXT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ScoreWord:
-    """One score: ``tier`` 0 to 255, ``pd_bps`` 0 to 10,000, ``points`` within int32."""
+    """One score: ``tier`` 0 to 255, ``pd_bps`` 0 to 10,000, ``points`` within int32.
+
+    ``pd_bps`` is for a year; `koinon.lending.scoring.calibration.yearly` makes it from a shorter horizon's.
+    """
 
     tier: int
     pd_bps: int

@@ -4,7 +4,7 @@ import pytest
 from sklearn import metrics as sk
 
 from koinon.errors import BadInput
-from koinon.lending.scoring.calibration import Calibration, calibrate
+from koinon.lending.scoring.calibration import Calibration, calibrate, yearly
 from koinon.lending.scoring.measures import (
     auc,
     auc_difference,
@@ -16,6 +16,7 @@ from koinon.lending.scoring.measures import (
     ks,
     psi,
 )
+from koinon.lending.scoring.resampling import auc_of_borrowers, gap_of_borrowers, mean_of_borrowers
 
 RANDOM = np.random.default_rng(5)
 LABELS = (RANDOM.random(3000) < 0.2).astype(np.int64)
@@ -101,3 +102,46 @@ def test_a_score_that_says_nothing_gets_one_probability():
         calibrate(points, labels, "beta")
     with pytest.raises(BadInput):
         calibrate(points, np.zeros(400, dtype=np.int64), "isotonic")
+
+
+def test_drawing_borrowers_who_have_one_row_each_is_delongs_interval():
+    alone = np.arange(len(LABELS)).astype(str)
+    ours, theirs = auc_of_borrowers(LABELS, RISK, alone), auc(LABELS, RISK)
+    assert ours.value == theirs.value
+    assert ours.high - ours.low == pytest.approx(theirs.high - theirs.low, rel=0.15)
+    error = (expit(RISK) - LABELS) ** 2
+    mean, plain = mean_of_borrowers(LABELS, error, alone), brier(LABELS, expit(RISK))
+    assert mean.value == pytest.approx(plain.value)
+    assert mean.high - mean.low == pytest.approx(plain.high - plain.low, rel=0.15)
+    other = RISK + RANDOM.normal(size=len(RISK))
+    gap, paired = gap_of_borrowers(LABELS, RISK, other, alone), auc_difference(LABELS, RISK, other)
+    assert gap.value == pytest.approx(paired.value)
+    assert gap.high - gap.low == pytest.approx(paired.high - paired.low, rel=0.15)
+
+
+def test_the_same_rows_nine_times_tell_no_more_than_once():
+    labels, risk = LABELS[:400], RISK[:400]
+    whose = np.arange(400).astype(str)
+    once = auc_of_borrowers(labels, risk, whose)
+    again = auc_of_borrowers(np.tile(labels, 9), np.tile(risk, 9), np.tile(whose, 9))
+    assert (again.low, again.high) == pytest.approx((once.low, once.high))
+    rows = auc(np.tile(labels, 9), np.tile(risk, 9))
+    assert again.high - again.low > 2.5 * (rows.high - rows.low)
+
+
+def test_an_interval_of_one_borrower_says_nothing():
+    one = auc_of_borrowers(np.array([0, 1, 0]), np.array([0.1, 0.9, 0.2]), np.array(["b", "a", "b"]), seed=1)
+    assert one.low <= one.value == 1.0 == one.high
+    never = gap_of_borrowers(np.array([1] + [0] * 3), np.arange(4.0), -np.arange(4.0), np.array(["a"] * 4))
+    assert (never.value, never.low, never.high) == (-1.0, -1.0, -1.0)
+
+
+def test_a_years_probability_is_that_of_surviving_every_horizon():
+    assert yearly(0.02, 365) == pytest.approx(0.02)
+    assert yearly(0.02, 30) == pytest.approx(1 - 0.98 ** (365 / 30))
+    assert yearly(0.02, 30) > yearly(0.02, 90) > 0.02 > yearly(0.02, 730)
+    assert (yearly(0.0, 30), yearly(1.0, 30)) == (0.0, 1.0)
+    assert yearly(1e-12, 73) == pytest.approx(5e-12, rel=1e-9)
+    for wrong in ((1.01, 30), (-0.01, 30), (float("nan"), 30), (0.1, 0)):
+        with pytest.raises(BadInput, match="at least one day"):
+            yearly(*wrong)

@@ -52,6 +52,25 @@ def test_a_report_says_what_it_is_in_every_form(trained):
         dataclasses.replace(report, evidence="real")
 
 
+def test_a_report_tells_what_was_left_out_and_draws_borrowers_who_come_back():
+    frame = made_up(1600, timed=True, repeat=700)
+    assert frame.time is not None
+    frame = dataclasses.replace(frame, known_at=frame.time + 8)
+    report = train(frame, Plan(binner="tree", tiers=3), data="made up", evidence=SIMULATED).report
+    assert report.known is not None
+    assert report.known.rows + report.rows["test"] == report.stretches["test"].rows
+    assert report.known.bad + report.bad["test"] == report.stretches["test"].bad
+    assert sum(part.rows for part in report.stretches.values()) == 1600
+    assert report.stretches["train"].rows - report.rows["train"] == 80
+    assert f"test {report.stretches['test'].rows} ({report.stretches['test'].rate:.1%} bad)" in report.text()
+    assert f"Later rows of borrowers seen before: {report.known.rows} (" in report.text()
+    assert "draw borrowers" in report.text()
+    assert report.champion.auc.low < report.champion.auc.value < report.champion.auc.high
+    told = orjson.loads(orjson.dumps(report.to_dict()))
+    assert told["known"]["rows"] == report.known.rows
+    assert told["stretches"]["calibrate"]["bad"] == report.stretches["calibrate"].bad
+
+
 def test_the_contract_gives_a_thousand_borrowers_the_same_points_and_tiers(trained, borrowers):
     pyrevm = pytest.importorskip("pyrevm")
     card = trained.scorecard

@@ -19,8 +19,39 @@ from koinon.lending.scoring.frame import Floats, Integers
 from koinon.lending.scoring.measures import calibration_slope, expit
 
 KINDS: Final = ("platt", "isotonic")
+YEAR_DAYS: Final = 365
 _UNIT: Final = 100.0
 """Points are divided by this while a curve is fitted."""
+
+
+def yearly(pd: float, horizon_days: int) -> float:
+    """The probability of going bad within a year, from that within a horizon: 1 - (1 - pd)^(365 / days).
+
+    It assumes that who has not gone bad by the horizon's end goes on to do so at the same rate (a constant
+    hazard), and that the loan is open all year. Where loans that go bad mostly do so early, a year's
+    probability from a short horizon is too high, which errs on the lender's side. Scores as pools read
+    them (`koinon.lending.score_word.ScoreWord`) and a pool's tiers hold a year's.
+
+    Parameters
+    ----------
+    pd : float
+        0 to 1, as a scorecard taught on labels of this horizon says it.
+    horizon_days : int
+        Of the labels, at least 1.
+
+    Raises
+    ------
+    BadInput
+        One of them is out of range.
+    """
+    if not 0 <= pd <= 1 or horizon_days < 1:
+        raise BadInput(
+            "A probability lies between 0 and 1, and its horizon is at least one day.",
+            code="lending.calibration",
+        )
+    if pd == 1:
+        return 1.0
+    return float(-np.expm1(np.log1p(-pd) * YEAR_DAYS / horizon_days))
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ the three says anything about the others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from koinon.errors import BadInput
-from koinon.lending.scoring.frame import Floats, Integers
+from koinon.lending.scoring.frame import Floats, Integers, Texts
 from koinon.lending.scoring.measures import (
     Estimate,
     auc,
@@ -21,6 +21,7 @@ from koinon.lending.scoring.measures import (
     calibration_slope,
     ks,
 )
+from koinon.lending.scoring.resampling import auc_of_borrowers, mean_of_borrowers
 from koinon.works.registration import Metric
 
 OFF_CHAIN: Final = "off-chain real"
@@ -60,15 +61,19 @@ class Measured:
         return asdict(self) | {"gini": self.gini}
 
 
-def measured(name: str, labels: Integers, chances: Floats) -> Measured:
-    """All measures of one model's probabilities."""
+def measured(name: str, labels: Integers, chances: Floats, borrowers: Texts | None = None) -> Measured:
+    """All measures of one model's probabilities; intervals by borrower where borrowers are given."""
     flat = float(chances.max() - chances.min()) < 1e-12
     slope, intercept = (None, None) if flat else calibration_slope(labels, chances)
+    area, error = auc(labels, chances), brier(labels, chances)
+    if borrowers is not None:
+        area = auc_of_borrowers(labels, chances, borrowers)
+        error = mean_of_borrowers(labels, (chances - labels) ** 2, borrowers)
     return Measured(
         name,
-        auc(labels, chances),
+        area,
         ks(labels, chances),
-        brier(labels, chances),
+        error,
         calibration_error(labels, chances),
         slope,
         intercept,
@@ -83,6 +88,28 @@ class TierSeen:
     rows: int
     said: float
     seen: Estimate | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows beside those that judge: ``bad`` of them went bad, ``said`` is the scorecard's mean probability
+    and ``auc`` its AUC, both None where it was not asked or cannot tell."""
+
+    rows: int
+    bad: int
+    said: float | None = None
+    auc: Estimate | None = None
+
+    @property
+    def rate(self) -> float:
+        """The share that went bad."""
+        return self.bad / self.rows if self.rows else 0.0
+
+    def text(self) -> str:
+        """Rows and shares in one line."""
+        said = "" if self.said is None else f", {self.said:.1%} said"
+        area = "" if self.auc is None else f", AUC {interval(self.auc)}"
+        return f"{self.rows:,} ({self.rate:.1%} bad{said}{area})"
 
 
 @dataclass(frozen=True)
@@ -108,6 +135,10 @@ class Report:
     tiers : tuple of TierSeen
     notes : tuple of str
         What else must be known to read the figures.
+    stretches : mapping of str to Part
+        The three stretches of time as ``rows`` names them, before any row was left out; empty without times.
+    known : Part or None
+        Later rows of borrowers who taught or calibrated, which do not judge.
     """
 
     data: str
@@ -122,6 +153,8 @@ class Report:
     psi_columns: Mapping[str, float]
     tiers: tuple[TierSeen, ...]
     notes: tuple[str, ...] = ()
+    stretches: Mapping[str, Part] = field(default_factory=dict)
+    known: Part | None = None
 
     def __post_init__(self) -> None:
         check_evidence(self.evidence)
@@ -163,6 +196,8 @@ class Report:
             "psi_columns": dict(self.psi_columns),
             "tiers": [asdict(tier) for tier in self.tiers],
             "notes": list(self.notes),
+            "stretches": {name: asdict(part) for name, part in self.stretches.items()},
+            "known": None if self.known is None else asdict(self.known),
         }
 
     def facts(self) -> list[tuple[str, str]]:
@@ -173,11 +208,22 @@ class Report:
         return [
             ("Data", f"{self.data} ({self.evidence})"),
             ("Rows", parts),
+            *self._left_out(),
             ("Split", self.split),
             ("AUC gap to LightGBM", interval(self.gap)),
             ("Stability (PSI) of points", f"{self.psi_points:.3f} {psi_word(self.psi_points)}"),
             *((f"PSI of {name}", f"{value:.3f}") for name, value in self.psi_columns.items() if value > 0.1),
         ]
+
+    def _left_out(self) -> list[tuple[str, str]]:
+        """Shares of bad rows before any was left out, and of those who do not judge."""
+        found = []
+        if any(part.rows != self.rows[name] for name, part in self.stretches.items()):
+            whole = ", ".join(f"{name} {part.text()}" for name, part in self.stretches.items())
+            found.append(("Rows before any was left out", whole))
+        if self.known is not None:
+            found.append(("Later rows of borrowers seen before", self.known.text()))
+        return found
 
     def figures(self) -> list[tuple[str, ...]]:
         """The table of models: name, AUC with its interval, KS, Gini, Brier, calibration error, slope."""

@@ -12,7 +12,7 @@ from koinon.lending.scorecard_table import ScorecardTable
 from koinon.lending.scoring.baselines import constant_chances, logistic_chances
 from koinon.lending.scoring.calibration import calibrate
 from koinon.lending.scoring.challenger import Challenger, fit_challenger
-from koinon.lending.scoring.frame import Frame, Integers
+from koinon.lending.scoring.frame import Frame, Integers, Texts
 from koinon.lending.scoring.measures import auc_difference, interval_of_rate, psi, psi_of_bins
 from koinon.lending.scoring.points import Plan, fit_points, with_tiers
 from koinon.lending.scoring.reader import Reader, read_rows
@@ -22,11 +22,13 @@ from koinon.lending.scoring.report import (
     CONSTANT,
     LOGISTIC,
     SIMULATED,
+    Part,
     Report,
     TierSeen,
     check_evidence,
     measured,
 )
+from koinon.lending.scoring.resampling import gap_of_borrowers
 from koinon.lending.scoring.scorecard import Scorecard, tiers_seen
 from koinon.lending.scoring.splits import Parts, split
 
@@ -111,16 +113,24 @@ def judged(
     data: str,
     evidence: str,
 ) -> Report:
-    """What the rows that judge say of both, beside the baselines."""
+    """What the rows that judge say of both, beside the baselines.
+
+    Where a borrower has several of these rows, the intervals of AUC, its gap and the Brier score draw
+    borrowers instead of rows.
+    """
     teach, judge = frame.take(parts.train), frame.take(parts.test)
-    labels = judge.labels
+    labels, borrowers = judge.labels, _borrowers(judge)
     own, theirs = scorecard.chances(judge), challenger.chances(judge)
     models = (
-        measured(CHAMPION, labels, own),
-        measured(CHALLENGER, labels, theirs),
-        measured(LOGISTIC, labels, logistic_chances(teach, judge)),
-        measured(CONSTANT, labels, constant_chances(teach, judge)),
+        measured(CHAMPION, labels, own, borrowers),
+        measured(CHALLENGER, labels, theirs, borrowers),
+        measured(LOGISTIC, labels, logistic_chances(teach, judge), borrowers),
+        measured(CONSTANT, labels, constant_chances(teach, judge), borrowers),
     )
+    points = -scorecard.points(judge).astype(np.float64)
+    gap = auc_difference(labels, theirs, points)
+    if borrowers is not None:
+        gap = gap_of_borrowers(labels, theirs, points, borrowers)
     before, after = scorecard.rows(teach), scorecard.rows(judge)
     shifts = {
         feature.name: psi_of_bins(feature.bins(before[:, place]), feature.bins(after[:, place]))
@@ -138,14 +148,35 @@ def judged(
             for name, rows in (("train", parts.train), ("calibrate", parts.calibrate), ("test", parts.test))
         },
         models=models,
-        gap=auc_difference(labels, theirs, -scorecard.points(judge).astype(np.float64)),
+        gap=gap,
         psi_points=psi(scorecard.table.points(before), scorecard.table.points(after)),
         psi_columns={
             name: shifts[name] for place, name in enumerate(worst) if place < 3 or shifts[name] > 0.1
         },
         tiers=_tiers(scorecard, scorecard.tiers_of(judge), labels),
-        notes=_notes(evidence, int(labels.sum()), frame),
+        notes=_notes(evidence, int(labels.sum()), frame, borrowers is not None),
+        stretches={
+            name: Part(len(rows), int(frame.labels[rows].sum()))
+            for name, rows in zip(("train", "calibrate", "test"), parts.stretches or (), strict=False)
+        },
+        known=_known(scorecard, frame.take(parts.known)) if len(parts.known) else None,
     )
+
+
+def _borrowers(frame: Frame) -> Texts | None:
+    """Whose rows they are, where one has several."""
+    if frame.entity is None or len(np.unique(frame.entity)) == len(frame):
+        return None
+    return frame.entity
+
+
+def _known(scorecard: Scorecard, rows: Frame) -> Part:
+    """How later rows of borrowers seen before fare."""
+    bad, said, borrowers = int(rows.labels.sum()), scorecard.chances(rows), _borrowers(rows)
+    area = None
+    if 0 < bad < len(rows):
+        area = measured(CHAMPION, rows.labels, said, borrowers).auc
+    return Part(len(rows), bad, float(said.mean()), area)
 
 
 def _tiers(scorecard: Scorecard, tiers: Integers, labels: Integers) -> tuple[TierSeen, ...]:
@@ -158,12 +189,17 @@ def _tiers(scorecard: Scorecard, tiers: Integers, labels: Integers) -> tuple[Tie
     return tuple(found)
 
 
-def _notes(evidence: str, bad: int, frame: Frame) -> tuple[str, ...]:
+def _notes(evidence: str, bad: int, frame: Frame, repeated: bool) -> tuple[str, ...]:
     notes = []
     if evidence == SIMULATED:
         notes.append("Simulated borrowers: the figures say nothing about real ones.")
     if bad < 100:
         notes.append(f"Only {bad} bad rows judge: read the intervals, not the values.")
+    if repeated:
+        notes.append(
+            "Intervals of AUC and Brier score draw borrowers, for some have several rows; those of tiers "
+            "take rows as independent, and are too narrow."
+        )
     if frame.time is None:
         notes.append("These rows have no time: whether the score holds in the future was not measured.")
     return tuple(notes)

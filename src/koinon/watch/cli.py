@@ -17,6 +17,7 @@ from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import Columns, read_edges, read_labelled
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.shelf import READERS
+from koinon.watch.monitors.cli import COMMANDS as MONITORING
 from koinon.watch.shown import show_case, show_cases, show_lists, show_report, show_scan, show_screened
 
 FILE = click.Path(path_type=Path)
@@ -199,6 +200,10 @@ def report(session: Session) -> None:
     with _watch(session) as watch:
         document = watch.report()
     session.terminal.result(document, lambda terminal: show_report(terminal, document))
+
+
+for _command in MONITORING:
+    group.add_command(_command)
 
 
 def _watch(session: Session) -> Watch:

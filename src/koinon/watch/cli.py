@@ -17,6 +17,7 @@ from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import Columns, read_edges, read_labelled
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.shelf import READERS
+from koinon.watch.liquidity.cli import liquidity
 from koinon.watch.monitors.cli import COMMANDS as MONITORING
 from koinon.watch.shown import show_case, show_cases, show_lists, show_report, show_scan, show_screened
 
@@ -200,6 +201,9 @@ def report(session: Session) -> None:
     with _watch(session) as watch:
         document = watch.report()
     session.terminal.result(document, lambda terminal: show_report(terminal, document))
+
+
+group.add_command(liquidity)
 
 
 for _command in MONITORING:

@@ -19,12 +19,13 @@ from koinon.chain.handle import Chain
 from koinon.errors import BadInput, KeyFault
 from koinon.lending import quoting
 from koinon.lending.following import Followed, follow
-from koinon.lending.issuing import LASTS_S, OFFER_LASTS_S, YEAR_DAYS, Issuer, Judgement, ScoreFile, judge
+from koinon.lending.issuing import LASTS_S, OFFER_LASTS_S, Issuer, Judgement, ScoreFile, judge
 from koinon.lending.offer_file import SignedOffer
 from koinon.lending.pool_state import PoolState, read_pool
 from koinon.lending.pool_terms import PoolTerms
 from koinon.lending.pools import JUNIOR, SENIOR, TRANCHES, CreditPool, CreditPools, Position
 from koinon.lending.quoting import Asked, Quote
+from koinon.lending.scoring.calibration import YEAR_DAYS
 from koinon.lending.scoring.serving import Cell, Scorer
 from koinon.works.attestations import Attestations, Standing
 from koinon.works.ground import Ground

@@ -7,6 +7,7 @@ reads columns that no chain tells: the issuer is given them, and answers for hav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -24,13 +25,13 @@ from koinon.lending.pools import CreditPool
 from koinon.lending.quoting import Quote
 from koinon.lending.score_word import ScoreWord
 from koinon.lending.scorecard_table import MISSING
+from koinon.lending.scoring.calibration import YEAR_DAYS, yearly
 from koinon.lending.scoring.on_chain import row_of
 from koinon.lending.scoring.reasons import explain
 from koinon.lending.scoring.serving import Answer, Cell, Scorer
 from koinon.lending.scoring.words import notice, ways_up
 from koinon.works.attestations import Attestation, AttestationDomain, Signed
 
-YEAR_DAYS: Final = 365
 LASTS_S: Final = 90 * 86_400
 """How long a score counts unless its issuer says otherwise."""
 LONGEST_S: Final = YEAR_DAYS * 86_400
@@ -84,7 +85,8 @@ def judge(
     told : mapping, optional
         Columns that no chain tells, by name.
     horizon_days : int
-        How long the scorecard's probability is for; what goes on chain is for a year.
+        How long the scorecard's probability is for, unless it says so itself (one taught on wallets' loans
+        does); what goes on chain is for a year.
 
     Raises
     ------
@@ -115,6 +117,7 @@ def judge(
         anchor, answer = vector.anchor, _of_chain(scorer, vector)
     else:
         answer = scorer.answer(given)
+    horizon_days = int(scorer.scorecard.about.get("horizon_days", horizon_days))
     return Judgement(subject, as_of, anchor, word_of(answer, horizon_days), answer)
 
 
@@ -122,8 +125,9 @@ def word_of(answer: Answer, horizon_days: int = YEAR_DAYS) -> ScoreWord:
     """What goes on chain: the tier after the challenger, the probability for a year, rounded up."""
     if not 1 <= horizon_days <= YEAR_DAYS:
         raise BadInput("A horizon has 1 to 365 days.", code="lending.score")
-    survives = (1.0 - min(max(answer.probability, 0.0), 1.0)) ** (YEAR_DAYS / horizon_days)
-    return ScoreWord(answer.final_tier, min(10_000, -int(-(1.0 - survives) * 10_000 // 1)), answer.points)
+    chance = yearly(min(max(answer.probability, 0.0), 1.0), horizon_days)
+    pd_bps = math.ceil(round(chance * 10_000, 6))  # 0.04 is 400, not 401 by a float's last bit
+    return ScoreWord(answer.final_tier, pd_bps, answer.points)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from rich.markup import escape
 
 from koinon.errors import BadInput
 from koinon.lending.api import ROOM, Lending
-from koinon.lending.issuing import LASTS_S, YEAR_DAYS, Judgement, ScoreFile
+from koinon.lending.issuing import LASTS_S, Judgement, ScoreFile
 from koinon.lending.offer_file import read_json, write_json
 from koinon.lending.pool_shown import show_judgement, show_quote
+from koinon.lending.scoring.calibration import YEAR_DAYS
 from koinon.lending.scoring.serving import Cell, Scorer
 from koinon.terminal import Session, Terminal, json_option
 from koinon.web.language import speaking
@@ -101,6 +102,7 @@ class Judging:
 @click.pass_obj
 def quote(
     session: Session,
+    /,
     *,
     wallet: str,
     address: str,
@@ -146,7 +148,7 @@ def quote(
 @scorecard_options
 @json_option
 @click.pass_obj
-def score(session: Session, *, wallet: str, **options: Any) -> None:
+def score(session: Session, /, *, wallet: str, **options: Any) -> None:
     """What a scorecard says of ADDRESS: points, reasons, and what would lift it a tier."""
     with session.node() as node:
         found = Judging(**options).must_judge(session, Lending.of(node), wallet)
@@ -164,6 +166,7 @@ def score(session: Session, *, wallet: str, **options: Any) -> None:
 @click.pass_obj
 def issue(
     session: Session,
+    /,
     *,
     wallet: str,
     address: str,

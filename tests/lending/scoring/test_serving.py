@@ -5,6 +5,7 @@ import orjson
 import pytest
 
 from koinon.errors import BadInput
+from koinon.lending.issuing import judge, word_of
 from koinon.lending.scoring.serving import Scorer, service_file
 from koinon.services.selling import schema
 from koinon.services.selling.signature import InvalidInput
@@ -45,3 +46,11 @@ def test_the_file_beside_a_scorecard_is_a_service_of_a_gateway(trained, tmp_path
     assert answer == dataclasses.asdict(Scorer(trained.scorecard, trained.challenger).answer(ASKED))
     with pytest.raises(InvalidInput):
         function.call(b'{"features": {"debt": [1]}}')
+
+
+def test_a_scorecard_that_knows_its_horizon_is_held_to_a_year(trained):
+    short = dataclasses.replace(trained.scorecard, about={**trained.scorecard.about, "horizon_days": 30})
+    whole, month = (judge(Scorer(card), "0x", told=ASKED) for card in (trained.scorecard, short))
+    assert month.answer.probability == whole.answer.probability
+    assert month.word == word_of(whole.answer, 30)
+    assert month.word.pd_bps > whole.word.pd_bps

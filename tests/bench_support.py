@@ -6,7 +6,7 @@ Test contracts are compiled once a run; roles and keys are those of `tests.contr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -44,7 +44,10 @@ def mock(path: Path) -> Artifact:
 
 
 class Handle:
-    """A contract whose functions are methods: views look, others act (``sender`` is a role's address)."""
+    """A contract whose functions are methods: views look, others act (``sender`` is a role's address).
+
+    Arguments may be handles: they stand for their addresses.
+    """
 
     def __init__(self, bench: Bench, placed: Placed) -> None:
         self.bench = bench
@@ -56,10 +59,12 @@ class Handle:
         if name.startswith("_") or name not in functions:
             raise AttributeError(name)
         if not functions[name].mutates:
-            return lambda *arguments, **options: self.bench.ask(self.placed, name, *arguments, **options)
+            return lambda *arguments, **options: self.bench.ask(
+                self.placed, name, *addresses(arguments), **options
+            )
 
         def act(*arguments: Any, sender: str = account("anyone"), value: int = 0) -> Any:
-            return self.bench.act(sender, self.placed, name, *arguments, value=value)
+            return self.bench.act(sender, self.placed, name, *addresses(arguments), value=value)
 
         return act
 
@@ -69,7 +74,7 @@ class Handle:
 
     def encode(self, name: str, *arguments: Any) -> bytes:
         """Call data."""
-        return self.placed.encode(name, *arguments)
+        return self.placed.encode(name, *addresses(arguments))
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """All its events of this name so far, decoded, in order."""
@@ -78,10 +83,17 @@ class Handle:
         return [event.decode(log) for log in logs if event.matches(log)]
 
 
+def addresses(arguments: Sequence[Any]) -> list[Any]:
+    """Arguments with each handle's address in its place."""
+    return [each.address if isinstance(each, Handle) else each for each in arguments]
+
+
 def deploy(bench: Bench, name: str | Path, *arguments: Any) -> Handle:
     """Create one of Koinon's contracts by name, or a test contract by its file; each call another one."""
     artifact = artifacts.load(name) if isinstance(name, str) else mock(name)
-    return Handle(bench, bench.deploy(artifact, *arguments, salt=bench.transactions.to_bytes(32, "big")))
+    return Handle(
+        bench, bench.deploy(artifact, *addresses(arguments), salt=bench.transactions.to_bytes(32, "big"))
+    )
 
 
 def at(bench: Bench, address: str, name: str) -> Handle:

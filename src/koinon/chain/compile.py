@@ -106,7 +106,8 @@ def compile_source(source: Source, limit: int = RUNTIME_LIMIT) -> bytes:
         It does not compile, is too large, or its canonical names do not fit it.
     """
     chosen = settings(source.name)
-    bundle = FilesystemInputBundle([source.root, source.path.parent])
+    # Contracts of other folders, too, import Koinon's modules.
+    bundle = FilesystemInputBundle([*dict.fromkeys((_SOURCES, source.root, source.path.parent))])
     data = CompilerData(
         bundle.load_file(source.path),
         bundle,

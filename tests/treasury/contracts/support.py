@@ -3,20 +3,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boa
-
-from koinon.chain import artifacts, codec
+from koinon.chain import artifacts
 from koinon.chain.hashing import keccak256
-from tests.contracts_support import NOBODY, account, compiled
-from tests.markets.contracts.support import create_pair, deploy_factory
+from koinon.markets.simulation.bench import Bench
+from tests.bench_support import NOBODY, Handle, account, at, deploy, wait
 
 MOCKS = Path(__file__).parent / "mocks"
 DOLLAR = 10**6
@@ -30,39 +24,6 @@ TOKEN, SHARES = 1, 2
 MANAGER, ALLOCATOR, GUARDIAN = 1, 2, 3
 EMPTY = (0, NOBODY, NOBODY, NOBODY, 0, 0, 0)
 WEEK = 7 * DAY
-
-
-def treasury_mock(name: str, *arguments: Any) -> Any:
-    """Deploy a contract from this folder's ``mocks``."""
-    return compiled(MOCKS / f"{name}.vy").deploy(*arguments)
-
-
-@cache
-def shipped(name: str) -> Any:
-    """A contract as it ships: the ABI of its artifact (compiling a vault takes half a minute)."""
-    return boa.loads_abi(json.dumps(artifacts.load(name).abi), name=name)
-
-
-def deploy_shipped(name: str, *arguments: Any) -> Any:
-    """Deploy one of the treasury's contracts from its artifact."""
-    address, _ = boa.env.deploy_code(bytecode=artifacts.load(name).creation(*arguments))
-    return shipped(name).at(address)
-
-
-@contextmanager
-def refuses(contract: Any, reason: str) -> Iterator[None]:
-    """What is done inside must be refused, with these words."""
-    try:
-        yield
-    except boa.BoaError:
-        data = bytes(contract._computation.output)
-        said = str(codec.decode(["string"], data[4:])[0]) if data[:4] == _ERROR else ""
-        assert said == reason, f"refused with {said!r}, not {reason!r}"
-    else:
-        raise AssertionError(f"not refused: {reason}")
-
-
-_ERROR = bytes.fromhex("08c379a0")
 
 
 @dataclass(frozen=True)
@@ -92,22 +53,28 @@ class Scene:
 
     def __post_init__(self) -> None:
         options = self.options
+        self.bench = Bench()
         self.unit = 10**options.decimals
-        self.asset: Any = treasury_mock("Money", options.decimals)
-        self.token: Any = treasury_mock("Money", 18)
-        self.feed: Any = treasury_mock("Feed", 8, 2_000 * 10**8)
-        self.pool: Any = treasury_mock("Pool", self.asset)
-        self.pair: Any = create_pair(deploy_factory(), self.asset, self.token)
+        self.asset = self.mock("Money", options.decimals)
+        self.token = self.mock("Money", 18)
+        self.feed = self.mock("Feed", 8, 2_000 * 10**8)
+        self.pool = self.mock("Pool", self.asset)
+        pairs = deploy(self.bench, "PairFactory", artifacts.load("Pair").init_code)
+        self.pair = at(self.bench, pairs.createPair(self.asset, self.token), "Pair")
         self.asset.mint(self.pair, options.reserves * self.unit)
         self.token.mint(self.pair, options.reserves * ETHER // 2_000)
         self.pair.mint(account("provider"))
-        self.rules: Any = deploy_shipped("VaultRules")
-        self.implementation: Any = deploy_shipped("Vault", str(self.rules.address))
-        self.factory: Any = deploy_shipped("VaultFactory", str(self.implementation.address))
+        self.rules = deploy(self.bench, "VaultRules")
+        self.implementation = deploy(self.bench, "Vault", self.rules.address)
+        self.factory = deploy(self.bench, "VaultFactory", self.implementation.address)
         self.manager, self.allocator, self.guardian, self.till = (
             account(role) for role in ("manager", "allocator", "guardian", "till")
         )
-        self.vault: Any = self.create()
+        self.vault = self.create()
+
+    def mock(self, name: str, *arguments: Any) -> Handle:
+        """Deploy a contract from this folder's ``mocks``."""
+        return deploy(self.bench, MOCKS / f"{name}.vy", *arguments)
 
     def charter(self, **changes: Any) -> tuple[Any, ...]:
         """What is fixed for ever."""
@@ -155,14 +122,14 @@ class Scene:
         }
         return tuple({**fields, **changes}.values())
 
-    def create(self, charter: Any = None, limits: Any = None, listed: Any = None) -> Any:
+    def create(self, charter: Any = None, limits: Any = None, listed: Any = None) -> Handle:
         """Another vault."""
         if listed is None:
             listed = [self.token_strategy(), self.pool_strategy()] if self.options.listed else []
         address = self.factory.create(
             "Test vault", "TV", charter or self.charter(), limits or self.limits(), listed
         )
-        return shipped("Vault").at(address)
+        return at(self.bench, address, "Vault")
 
     def deposit(self, role: str, assets: int) -> int:
         """A role deposits new assets; the shares."""
@@ -207,12 +174,12 @@ class Scene:
 
     def wait(self, seconds: int) -> None:
         """Time goes by; the feed is kept fresh."""
-        boa.env.time_travel(seconds=seconds)
+        wait(self.bench, seconds)
         self.feed.say(self.feed.answer())
 
     def change_id(self, name: str, *arguments: Any) -> bytes:
         """The id of an announced change."""
-        return keccak256(getattr(self.vault, name).prepare_calldata(*arguments))
+        return keccak256(self.vault.encode(name, *arguments))
 
 
 def holder(role: str) -> str:

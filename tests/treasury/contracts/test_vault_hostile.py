@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts_support import NOBODY, account, fresh_chain
+from koinon.errors import TransactionFailed
+from tests.bench_support import NOBODY, account, refused, wait
 from tests.treasury.contracts.support import (
     DAY,
     DOLLAR,
@@ -18,21 +18,19 @@ from tests.treasury.contracts.support import (
     WEEK,
     Options,
     Scene,
-    refuses,
 )
 
 
 @pytest.fixture(scope="module")
 def shared():
-    with fresh_chain():
-        scene = Scene(Options(turnover_bps=6_000))
-        scene.deposit("saver", 10_000 * DOLLAR)
-        yield scene
+    scene = Scene(Options(turnover_bps=6_000))
+    scene.deposit("saver", 10_000 * DOLLAR)
+    return scene
 
 
 @pytest.fixture
 def scene(shared):
-    with boa.env.anchor():
+    with shared.bench.undone():
         yield shared
 
 
@@ -44,48 +42,48 @@ SAVER = account("saver")
 
 def test_only_the_allocator_rebalances(scene):
     for sender in (scene.manager, scene.guardian, account("thief")):
-        with refuses(scene.vault, "only the allocator"):
+        with refused("only the allocator"):
             scene.vault.rebalance([1_000], [0], LATE, sender=sender)
 
 
 def test_a_late_or_crooked_proposal_is_refused(scene):
     vault, allocator = scene.vault, scene.allocator
-    with refuses(vault, "too late"):
-        vault.rebalance([1_000], [0], boa.env.timestamp - 1, sender=allocator)
-    with refuses(vault, "one least amount a target"):
+    with refused("too late"):
+        vault.rebalance([1_000], [0], scene.bench.timestamp - 1, sender=allocator)
+    with refused("one least amount a target"):
         vault.rebalance([1_000], [], LATE, sender=allocator)
-    with refuses(vault, "empty slot"):
+    with refused("empty slot"):
         vault.rebalance([KEEP, KEEP, 0], [0, 0, 0], LATE, sender=allocator)
-    with refuses(vault, "target out of bounds"):
+    with refused("target out of bounds"):
         scene.rebalance(8_001)
-    with refuses(vault, "nothing to move"):
+    with refused("nothing to move"):
         scene.rebalance(KEEP, 0)
-    with refuses(vault, "too little idle"):
+    with refused("too little idle"):
         scene.rebalance(5_000, 5_001)
 
 
 def test_bounds_hold_at_both_ends(scene):
     scene.vault.set_bounds(0, 1_000, 2_000, sender=scene.manager)
     for target in (999, 2_001):
-        with refuses(scene.vault, "target out of bounds"):
+        with refused("target out of bounds"):
             scene.rebalance(target)
     scene.rebalance(1_000)
 
 
 def test_the_floor_of_what_is_idle_holds(scene):
     scene.vault.set_limits(scene.limits(turnover_bps=6_000, idle_bps=6_000), sender=scene.manager)
-    with refuses(scene.vault, "too little idle"):
+    with refused("too little idle"):
         scene.rebalance(4_001)
     scene.rebalance(4_000)
 
 
 def test_turnover_is_bounded_an_epoch(scene):
-    boa.env.time_travel(seconds=DAY - boa.env.timestamp % DAY)
+    wait(scene.bench, DAY - scene.bench.timestamp % DAY)
     scene.feed.say(scene.feed.answer())
-    with refuses(scene.vault, "too much turnover"):
+    with refused("too much turnover"):
         scene.rebalance(3_000, 3_001)
     scene.rebalance(3_000, 3_000)
-    with refuses(scene.vault, "too much turnover"):
+    with refused("too much turnover"):
         scene.rebalance(2_990)
     scene.wait(DAY)
     scene.rebalance(2_000)
@@ -94,22 +92,22 @@ def test_turnover_is_bounded_an_epoch(scene):
 def test_no_price_no_rebalancing(scene):
     scene.rebalance(1_000)
     scene.feed.misbehave(1)
-    with refuses(scene.vault, "no valid price"):
+    with refused("no valid price"):
         scene.rebalance(2_000)
-    with boa.env.anchor():  # nor into a slot without a price
+    with scene.bench.undone():  # nor into a slot without a price
         scene.feed.misbehave(0)
         scene.rebalance(0)
         scene.feed.misbehave(1)
-        with refuses(scene.vault, "no valid price"):
+        with refused("no valid price"):
             scene.rebalance(1_000)
 
 
 def test_the_least_that_was_asked_for_holds_both_ways(scene):
     wanted = ETHER // 2  # a thousand dollars' worth
-    with refuses(scene.vault, "less than the least"):
+    with refused("less than the least"):
         scene.rebalance(1_000, least=(wanted,))
     scene.rebalance(1_000, least=(wanted * 99 // 100,))
-    with refuses(scene.vault, "less than the least"):
+    with refused("less than the least"):
         scene.rebalance(0, least=(1_000 * DOLLAR,))
     scene.rebalance(0, least=(980 * DOLLAR,))
 
@@ -119,12 +117,12 @@ def test_a_strategy_that_gives_less_than_it_says_is_not_traded_with(scene):
     scene.asset.approve(scene.pool, 10**6 * DOLLAR, sender=SAVER)
     scene.pool.deposit(10**6 * DOLLAR, SAVER, sender=SAVER)
     scene.pool.cut(103)
-    with refuses(scene.vault, "slippage"):
+    with refused("slippage"):
         scene.rebalance(0, 1_000)
     scene.pool.cut(0)
     scene.rebalance(0, 1_000)
     scene.pool.cut(101)
-    with refuses(scene.vault, "slippage"):
+    with refused("slippage"):
         scene.rebalance(0, 0)
 
 
@@ -133,12 +131,12 @@ def test_a_drawdown_stops_allocation_and_nothing_else(scene):
     scene.rebalance(6_000)
     scene.wait(DAY)
     scene.price(1_300)
-    with refuses(vault, "allocation stopped"):
+    with refused("allocation stopped"):
         scene.rebalance(5_000)
     vault.settle()
     assert vault.tripped()
     scene.price(2_000)  # it recovers: what tripped stays until the manager resumes in public
-    with refuses(vault, "allocation stopped"):
+    with refused("allocation stopped"):
         scene.rebalance(5_000)
     scene.deposit("saver", DOLLAR)
     vault.withdraw(1_000 * DOLLAR, SAVER, SAVER, sender=SAVER)
@@ -169,7 +167,7 @@ def test_a_pushed_pool_is_not_traded_with(scene, pushed_to):
     """A sandwich moves the pair, not the feed: the slippage against the feed refuses the trade."""
     scene.rebalance(2_000)
     scene.pair_price(pushed_to)
-    with refuses(scene.vault, "slippage"):
+    with refused("slippage"):
         scene.rebalance(1_000 if pushed_to < 2_000 else 3_000)
 
 
@@ -195,19 +193,19 @@ def test_who_comes_in_around_a_rebalance_gains_nothing(scene):
 )
 def test_a_hostile_allocator_loses_at_most_turnover_times_slippage_an_epoch(shared, moves):
     """The allocator owns the pair's other side: it pushes it before each move, as far as the vault bears."""
-    with boa.env.anchor():
-        scene = shared
+    scene = shared
+    with scene.bench.undone():
         vault = scene.vault
-        boa.env.time_travel(seconds=DAY - boa.env.timestamp % DAY)  # one epoch
+        wait(scene.bench, DAY - scene.bench.timestamp % DAY)  # one epoch
         scene.feed.say(scene.feed.answer())
         begun = vault.totalAssets()
         for token_bps, pool_bps, dollars in moves:
             scene.pair_price(dollars)
             try:
                 scene.rebalance(token_bps, min(pool_bps, 10_000 - token_bps))
-            except boa.BoaError:
+            except TransactionFailed:
                 continue
-        turnover = scene.vault.traded(boa.env.timestamp // DAY)
+        turnover = scene.vault.traded(scene.bench.timestamp // DAY)
         assert turnover <= 6 * 10**17
         lost = begun - vault.totalAssets()
         assert lost <= begun * turnover // 10**18 // 100 + 16  # slippage of 1 %, units for rounding
@@ -226,7 +224,7 @@ def test_nobody_with_a_role_can_move_money_to_themselves(scene):
             lambda thief=thief: vault.redeem_in_kind(1, thief, SAVER, 0, sender=thief),
             lambda thief=thief: vault.transferFrom(SAVER, thief, 1, sender=thief),
         ):
-            with refuses(vault, "erc20: insufficient allowance"):
+            with refused("erc20: insufficient allowance"):
                 call()
 
 
@@ -276,18 +274,17 @@ def calls_back(scene, question: bytes) -> None:
     ],
 )
 def test_in_the_middle_of_a_call_neither_price_nor_move_is_to_be_had(scene, name, arguments):
-    calls_back(scene, getattr(scene.vault, name).prepare_calldata(*arguments))
+    calls_back(scene, scene.vault.encode(name, *arguments))
     assert scene.token.callback_failed()
 
 
 def test_an_asset_with_a_hook_cannot_deposit_twice():
-    with fresh_chain():
-        scene = Scene(Options(listed=False))
-        again = scene.vault.deposit.prepare_calldata(1, SAVER)
-        scene.asset.call_back(scene.vault.address, again)
-        scene.deposit("saver", 1_000 * DOLLAR)
-        assert scene.asset.callback_failed()
-        assert scene.vault.totalAssets() == 1_000 * DOLLAR
+    scene = Scene(Options(listed=False))
+    again = scene.vault.encode("deposit", 1, SAVER)
+    scene.asset.call_back(scene.vault.address, again)
+    scene.deposit("saver", 1_000 * DOLLAR)
+    assert scene.asset.callback_failed()
+    assert scene.vault.totalAssets() == 1_000 * DOLLAR
 
 
 # ---------------------------------------------------------------- tokens that turn
@@ -295,7 +292,7 @@ def test_an_asset_with_a_hook_cannot_deposit_twice():
 
 def test_a_token_that_begins_to_take_a_fee_stops_being_bought(scene):
     scene.token.take_fee(200)
-    with refuses(scene.vault, "slippage"):
+    with refused("slippage"):
         scene.rebalance(1_000)
 
 
@@ -309,15 +306,14 @@ def test_a_token_that_stops_moving_hurts_its_own_part_only(scene):
 
 def test_a_price_that_lags_pays_nobody_more_than_the_spread_covers():
     """In at a price that is 0.4 % too low, out in kind at once: the spread of 0.5 % is more."""
-    with fresh_chain():
-        scene = Scene(Options(spread_bps=50, fee_bps=0))
-        attacker = account("attacker")
-        scene.deposit("saver", 10_000 * DOLLAR)
-        scene.rebalance(8_000)
-        scene.feed.say(1_992 * 10**8)  # the market is at 2,000
-        shares = scene.deposit("attacker", 10_000 * DOLLAR)
-        amounts = scene.vault.redeem_in_kind(shares, attacker, attacker, 0, sender=attacker)
-        assert amounts[0] + amounts[1] * 2_000 * DOLLAR // ETHER < 10_000 * DOLLAR
+    scene = Scene(Options(spread_bps=50, fee_bps=0))
+    attacker = account("attacker")
+    scene.deposit("saver", 10_000 * DOLLAR)
+    scene.rebalance(8_000)
+    scene.feed.say(1_992 * 10**8)  # the market is at 2,000
+    shares = scene.deposit("attacker", 10_000 * DOLLAR)
+    amounts = scene.vault.redeem_in_kind(shares, attacker, attacker, 0, sender=attacker)
+    assert amounts[0] + amounts[1] * 2_000 * DOLLAR // ETHER < 10_000 * DOLLAR
 
 
 def test_coming_before_a_gain_and_leaving_after_it_takes_none_of_it(scene):

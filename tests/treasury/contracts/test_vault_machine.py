@@ -6,13 +6,13 @@ Sources: a16z/erc4626-tests; yearn/yearn-vaults-v3 foundry_tests/utils/BaseInvar
 
 from __future__ import annotations
 
-import boa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.contracts_support import account, fresh_chain
-from tests.treasury.contracts.support import DAY, DOLLAR, VIRTUAL, Options, Scene, refuses
+from koinon.errors import TransactionFailed
+from tests.bench_support import account, refused, wait
+from tests.treasury.contracts.support import DAY, DOLLAR, VIRTUAL, Options, Scene
 
 HOLDERS = ("saver", "lender", "attacker")
 AMOUNTS = st.integers(1, 10) | st.integers(1, 10**6 * DOLLAR)
@@ -28,8 +28,6 @@ class Vaults(RuleBasedStateMachine):
         unlock_s=st.sampled_from((0, 7 * DAY)),
     )
     def begin(self, fee_bps, spread_bps, unlock_s):
-        self.chain = fresh_chain()
-        self.chain.__enter__()
         self.scene = Scene(
             Options(
                 fee_bps=fee_bps, spread_bps=spread_bps, unlock_s=unlock_s, reserves=10**9, drawdown_bps=5_000
@@ -40,10 +38,6 @@ class Vaults(RuleBasedStateMachine):
         for person in self.people.values():
             self.asset.approve(self.vault, 2**256 - 1, sender=person)
         self.priced = True
-
-    def teardown(self):
-        if hasattr(self, "chain"):
-            self.chain.__exit__(None, None, None)
 
     def worth(self, share_count=10**18):
         """A share's price, as a fraction: what is held for all, and all."""
@@ -118,7 +112,7 @@ class Vaults(RuleBasedStateMachine):
 
     @rule(hours=st.integers(1, 24 * 9))
     def time_goes_by(self, hours):
-        boa.env.time_travel(seconds=hours * 3_600)
+        wait(self.scene.bench, hours * 3_600)
         if self.priced:
             self.scene.feed.say(self.scene.feed.answer())
         self.priced = self.priced_now()
@@ -156,7 +150,7 @@ class Vaults(RuleBasedStateMachine):
             return
         try:
             self.scene.rebalance(token_bps, min(pool_bps, 10_000 - token_bps))
-        except boa.BoaError:
+        except TransactionFailed:
             return  # the pair's fee and size are beyond its slippage, or the turnover is used up
         _, idle, values, _ = self.vault.values()
         gross = idle + sum(values)
@@ -188,6 +182,8 @@ class Vaults(RuleBasedStateMachine):
         if not hasattr(self, "vault"):
             return
         total = self.vault.totalAssets()
+        assets, shares = self.worth()
+        a_share = -(-assets // shares)  # both are whole shares' worth; gifts can make one dear
         everyone = [*self.people.values(), self.scene.till]
         assert sum(self.vault.convertToAssets(self.holds(each)) for each in everyone) <= total
         for each in everyone:
@@ -195,7 +191,7 @@ class Vaults(RuleBasedStateMachine):
             assert most <= total
             spread = 10_000 - self.scene.options.spread_bps
             difference = self.vault.convertToAssets(self.vault.maxRedeem(each)) * spread // 10_000 - most
-            assert abs(difference) <= 3
+            assert abs(difference) <= 3 + a_share
 
     @invariant()
     def previews_never_promise_too_much(self):
@@ -219,7 +215,7 @@ class Vaults(RuleBasedStateMachine):
             return
         visitor = account("visitor")
         for assets in (7, 123_456_789):
-            with boa.env.anchor():
+            with self.scene.bench.undone():
                 self.asset.mint(visitor, assets)
                 self.asset.approve(self.vault, assets, sender=visitor)
                 if self.vault.previewDeposit(assets) == 0:
@@ -231,7 +227,8 @@ class Vaults(RuleBasedStateMachine):
     def with_time_everything_is_unlocked(self):
         if not hasattr(self, "vault"):
             return
-        with boa.env.anchor():
+        with self.scene.bench.undone():
+            self.scene.wait(0)  # a gain is noticed when there are prices
             self.vault.settle()
             self.scene.wait(8 * DAY)
             if self.priced_now():
@@ -241,12 +238,12 @@ class Vaults(RuleBasedStateMachine):
     def everyone_can_leave_in_kind_at_any_time(self):
         if not hasattr(self, "vault"):
             return
-        with boa.env.anchor():
+        with self.scene.bench.undone():
             self.scene.feed.misbehave(1)
             for person in self.people.values():
                 if self.holds(person):
                     self.vault.redeem_in_kind(self.holds(person), person, person, 0, sender=person)
-            with refuses(self.vault, "erc20: burn amount exceeds balance"):
+            with refused("erc20: burn amount exceeds balance"):
                 self.vault.redeem_in_kind(1, person, person, 0, sender=person)
 
 
@@ -254,6 +251,10 @@ def test_a_vault_keeps_its_promises():
     run_state_machine_as_test(
         Vaults,
         settings=settings(
-            max_examples=2, stateful_step_count=7, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=6,
+            stateful_step_count=12,
+            derandomize=True,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
-from tests.contracts_support import account, fresh_chain
+from koinon.errors import TransactionFailed
+from tests.bench_support import account, refused, wait
 from tests.treasury.contracts.support import (
     DAY,
     DOLLAR,
@@ -14,20 +14,17 @@ from tests.treasury.contracts.support import (
     WEEK,
     Options,
     Scene,
-    refuses,
-    treasury_mock,
 )
 
 
 @pytest.fixture(scope="module")
 def _scene():
-    with fresh_chain():
-        yield Scene()
+    return Scene()
 
 
 @pytest.fixture
 def scene(_scene):
-    with boa.env.anchor():
+    with _scene.bench.undone():
         yield _scene
 
 
@@ -69,11 +66,11 @@ def test_the_most_is_what_can_be_done(scene):
     scene.pool.freeze(True)
     most = vault.maxWithdraw(SAVER)
     assert most == scene.asset.balanceOf(vault) < 2_100 * DOLLAR
-    with boa.env.anchor():
+    with scene.bench.undone():
         vault.withdraw(most, SAVER, SAVER, sender=SAVER)
-    with boa.env.anchor():
+    with scene.bench.undone():
         vault.redeem(vault.maxRedeem(SAVER), SAVER, SAVER, sender=SAVER)
-    with refuses(vault, "not liquid: redeem in kind"):
+    with refused("not liquid: redeem in kind"):
         vault.withdraw(most + 1, SAVER, SAVER, sender=SAVER)
     scene.pool.freeze(False)
     vault.withdraw(most + 1, SAVER, SAVER, sender=SAVER)  # the rest from the pool
@@ -89,15 +86,15 @@ def test_nothing_is_issued_or_taken_for_nothing(scene):
     scene.wait(2 * WEEK)
     scene.asset.mint(SAVER, 100)
     scene.asset.approve(vault, 100, sender=SAVER)
-    with refuses(vault, "too little"):
+    with refused("too little"):
         vault.deposit(1, SAVER, sender=SAVER)
-    with refuses(vault, "too little"):
+    with refused("too little"):
         vault.mint(0, SAVER, sender=SAVER)
-    with refuses(vault, "shares missing"):
+    with refused("shares missing"):
         vault.redeem(0, SAVER, SAVER, sender=SAVER)
-    with refuses(vault, "shares missing"):
+    with refused("shares missing"):
         vault.withdraw(0, SAVER, SAVER, sender=SAVER)
-    with refuses(vault, "shares missing"):
+    with refused("shares missing"):
         vault.redeem_in_kind(0, SAVER, SAVER, 0, sender=SAVER)
 
 
@@ -108,7 +105,7 @@ def test_what_would_overflow_is_refused(scene):
     assert vault.maxMint(SAVER) == most * 10**6
     scene.asset.mint(SAVER, most + 1)
     scene.asset.approve(vault, most + 1, sender=SAVER)
-    with refuses(vault, "too much"):
+    with refused("too much"):
         vault.deposit(most + 1, SAVER, sender=SAVER)
     vault.deposit(most, SAVER, sender=SAVER)
     assert vault.maxDeposit(SAVER) == 0
@@ -124,7 +121,7 @@ def test_shares_are_taken_only_with_leave(scene):
         lambda: vault.withdraw(DOLLAR, thief, SAVER, sender=thief),
         lambda: vault.redeem_in_kind(shares, thief, SAVER, 0, sender=thief),
     ):
-        with refuses(vault, "erc20: insufficient allowance"):
+        with refused("erc20: insufficient allowance"):
             call()
     vault.approve(OTHER, shares, sender=SAVER)
     vault.redeem(shares // 2, OTHER, SAVER, sender=OTHER)
@@ -134,12 +131,12 @@ def test_shares_are_taken_only_with_leave(scene):
 
 def test_more_than_one_has_is_refused(scene):
     shares = scene.deposit("saver", 100 * DOLLAR)
-    with refuses(scene.vault, "erc20: burn amount exceeds balance"):
+    with refused("erc20: burn amount exceeds balance"):
         scene.vault.redeem(shares + 1, SAVER, SAVER, sender=SAVER)
 
 
 def test_whoever_mints_pays_at_least_what_was_allowed_for(scene):
-    with boa.reverts():
+    with pytest.raises(TransactionFailed):
         scene.vault.deposit(DOLLAR, SAVER, sender=SAVER)
     assert scene.vault.totalSupply() == 0
 
@@ -200,12 +197,12 @@ def test_gains_unlock_evenly_and_are_shared_by_who_is_there_then(scene):
     scene.asset.mint(vault, 70 * DOLLAR)
     assert vault.totalAssets() == 1_000 * DOLLAR
     vault.settle()
-    begun = boa.env.timestamp
+    begun = scene.bench.timestamp
     for day in range(1, 8):
-        boa.env.time_travel(seconds=begun + day * DAY - boa.env.timestamp)
+        wait(scene.bench, begun + day * DAY - scene.bench.timestamp)
         unlocked = vault.totalAssets() - 1_000 * DOLLAR
         assert 0 <= day * 10 * DOLLAR - unlocked <= 1
-    boa.env.time_travel(seconds=DAY)
+    wait(scene.bench, DAY)
     assert vault.totalAssets() == 1_070 * DOLLAR
 
 
@@ -214,11 +211,11 @@ def test_a_small_gain_does_not_hold_back_what_is_nearly_unlocked(scene):
     scene.deposit("saver", 1_000 * DOLLAR)
     scene.asset.mint(vault, 70 * DOLLAR)
     vault.settle()
-    boa.env.time_travel(seconds=6 * DAY)
+    wait(scene.bench, 6 * DAY)
     for _ in range(5):
         scene.asset.mint(vault, 1)
         vault.settle()
-    boa.env.time_travel(seconds=DAY + 1)
+    wait(scene.bench, DAY + 1)
     assert vault.totalAssets() >= 1_070 * DOLLAR
 
 
@@ -252,7 +249,7 @@ def test_the_fee_is_a_part_of_gains_above_the_highest_price_only(scene):
     scene.earn(100 * DOLLAR)
     vault.settle()
     assert vault.balanceOf(scene.till) == 0  # locked gains are nobody's yet
-    boa.env.time_travel(seconds=WEEK)
+    wait(scene.bench, WEEK)
     vault.settle()
     fee = vault.convertToAssets(vault.balanceOf(scene.till))
     assert abs(fee - 10 * DOLLAR) <= 2
@@ -260,7 +257,7 @@ def test_the_fee_is_a_part_of_gains_above_the_highest_price_only(scene):
     vault.settle()
     scene.earn(50 * DOLLAR)
     vault.settle()
-    boa.env.time_travel(seconds=WEEK)
+    wait(scene.bench, WEEK)
     shares = vault.balanceOf(scene.till)
     vault.settle()
     assert vault.balanceOf(scene.till) - shares <= 10**6 * 2  # what it recovers was charged for before
@@ -269,27 +266,25 @@ def test_the_fee_is_a_part_of_gains_above_the_highest_price_only(scene):
 
 
 def test_without_a_fee_nothing_is_issued():
-    with fresh_chain():
-        scene = Scene(Options(fee_bps=0, unlock_s=0))
-        shares = scene.deposit("saver", 1_000 * DOLLAR)
-        scene.asset.mint(scene.vault, 100 * DOLLAR)
-        assert scene.vault.totalAssets() == 1_100 * DOLLAR  # and without unlocking it counts at once
-        scene.vault.settle()
-        assert scene.vault.totalSupply() == shares
+    scene = Scene(Options(fee_bps=0, unlock_s=0))
+    shares = scene.deposit("saver", 1_000 * DOLLAR)
+    scene.asset.mint(scene.vault, 100 * DOLLAR)
+    assert scene.vault.totalAssets() == 1_100 * DOLLAR  # and without unlocking it counts at once
+    scene.vault.settle()
+    assert scene.vault.totalSupply() == shares
 
 
 def test_whoever_leaves_pays_the_spread_to_those_who_stay():
-    with fresh_chain():
-        scene = Scene(Options(spread_bps=50, fee_bps=0, unlock_s=0))
-        vault = scene.vault
-        shares = scene.deposit("saver", 1_000 * DOLLAR)
-        scene.deposit("other", 1_000 * DOLLAR)
-        assert vault.previewRedeem(shares) == vault.maxWithdraw(SAVER) == 995 * DOLLAR
-        assert vault.previewWithdraw(995 * DOLLAR) == shares
-        with boa.env.anchor():
-            assert vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)[0] == 995 * DOLLAR - 1
-        assert vault.withdraw(995 * DOLLAR, SAVER, SAVER, sender=SAVER) == shares
-        assert abs(vault.convertToAssets(vault.balanceOf(OTHER)) - 1_005 * DOLLAR) <= 5
+    scene = Scene(Options(spread_bps=50, fee_bps=0, unlock_s=0))
+    vault = scene.vault
+    shares = scene.deposit("saver", 1_000 * DOLLAR)
+    scene.deposit("other", 1_000 * DOLLAR)
+    assert vault.previewRedeem(shares) == vault.maxWithdraw(SAVER) == 995 * DOLLAR
+    assert vault.previewWithdraw(995 * DOLLAR) == shares
+    with scene.bench.undone():
+        assert vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)[0] == 995 * DOLLAR - 1
+    assert vault.withdraw(995 * DOLLAR, SAVER, SAVER, sender=SAVER) == shares
+    assert abs(vault.convertToAssets(vault.balanceOf(OTHER)) - 1_005 * DOLLAR) <= 5
 
 
 # ---------------------------------------------------------------- in kind
@@ -329,9 +324,9 @@ def test_in_kind_needs_no_price(scene, manners):
     scene.feed.misbehave(manners)
     assert vault.maxWithdraw(SAVER) == vault.maxRedeem(SAVER) == 0
     assert vault.maxDeposit(SAVER) == vault.maxMint(SAVER) == 0
-    with refuses(vault, "no valid price: redeem in kind"):
+    with refused("no valid price: redeem in kind"):
         vault.redeem(shares, SAVER, SAVER, sender=SAVER)
-    with refuses(vault, "no valid price"):
+    with refused("no valid price"):
         scene.deposit("other", DOLLAR)
     assert not vault.settle()
     amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
@@ -346,7 +341,7 @@ def test_answers_that_are_no_prices(scene, answer, age):
     scene.deposit("saver", 1_000 * DOLLAR)
     scene.rebalance(4_000)
     assert scene.vault.values()[0]
-    scene.feed.say_since(answer, boa.env.timestamp - age)
+    scene.feed.say_since(answer, scene.bench.timestamp - age)
     assert not scene.vault.values()[0]
     assert scene.vault.totalAssets() > 0  # as last settled
 
@@ -362,10 +357,10 @@ def test_what_cannot_be_moved_is_left_behind(scene):
     shares = scene.deposit("saver", 1_000 * DOLLAR)
     scene.rebalance(4_000, 4_000)
     scene.token.misbehave(True, False)
-    with boa.reverts():
+    with pytest.raises(TransactionFailed):
         vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
     scene.token.misbehave(False, True)
-    with refuses(vault, "token does not answer: skip it"):
+    with refused("token does not answer: skip it"):
         vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
     amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0b1, sender=SAVER)
     assert amounts[1] == 0
@@ -388,30 +383,29 @@ def test_too_little_gas_is_no_missing_price(scene):
     vault = scene.vault
     shares = scene.deposit("saver", 1_000 * DOLLAR)
     scene.rebalance(4_000)
-    with refuses(vault, "too little gas"):
-        vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER, gas=500_000)
+    redeem = vault.encode("redeem_in_kind", shares, SAVER, SAVER, 0)
+    with pytest.raises(RuntimeError, match=b"too little gas".hex()):
+        scene.bench.evm.message_call(SAVER, vault.address, redeem, None, 500_000)
 
 
 def test_an_asset_that_takes_a_fee_is_refused():
-    with fresh_chain():
-        scene = Scene(Options(listed=False))
-        scene.asset.take_fee(100)
-        with refuses(scene.vault, "token did not deliver exactly"):
-            scene.deposit("saver", 100)
+    scene = Scene(Options(listed=False))
+    scene.asset.take_fee(100)
+    with refused("token did not deliver exactly"):
+        scene.deposit("saver", 100)
 
 
 @pytest.mark.parametrize("decimals", [0, 2, 6, 18])
 def test_any_decimals(decimals):
-    with fresh_chain():
-        scene = Scene(Options(decimals=decimals, reserves=10**9))
-        shares = scene.deposit("saver", 100_000 * scene.unit)
-        scene.rebalance(5_000, 2_000)
-        value = scene.vault.values()[2][0]
-        assert 49_800 * scene.unit <= value <= 50_000 * scene.unit
-        scene.wait(DAY)
-        scene.rebalance(0, 0)
-        paid = scene.vault.redeem(shares, SAVER, SAVER, sender=SAVER)
-        assert 99_300 * scene.unit <= paid <= 100_000 * scene.unit
+    scene = Scene(Options(decimals=decimals, reserves=10**9))
+    shares = scene.deposit("saver", 100_000 * scene.unit)
+    scene.rebalance(5_000, 2_000)
+    value = scene.vault.values()[2][0]
+    assert 49_800 * scene.unit <= value <= 50_000 * scene.unit
+    scene.wait(DAY)
+    scene.rebalance(0, 0)
+    paid = scene.vault.redeem(shares, SAVER, SAVER, sender=SAVER)
+    assert 99_300 * scene.unit <= paid <= 100_000 * scene.unit
 
 
 def test_a_pool_that_answers_nothing_has_no_price(scene):
@@ -420,4 +414,4 @@ def test_a_pool_that_answers_nothing_has_no_price(scene):
     scene.pool.earn(2**113)  # beyond all bounds
     assert not scene.vault.values()[0]
     assert scene.vault.maxWithdraw(SAVER) == 0
-    assert treasury_mock("Pool", scene.asset).totalAssets() == 0
+    assert scene.mock("Pool", scene.asset).totalAssets() == 0

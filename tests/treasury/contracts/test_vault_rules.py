@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from eth.exceptions import Revert
 
-from tests.contracts_support import NOBODY, account, event_of, fresh_chain
+from koinon.chain import artifacts
+from tests.bench_support import NOBODY, account, at, refused, wait
 from tests.treasury.contracts.support import (
     ALLOCATOR,
     DAY,
@@ -17,22 +16,17 @@ from tests.treasury.contracts.support import (
     MANAGER,
     Options,
     Scene,
-    deploy_shipped,
-    refuses,
-    shipped,
-    treasury_mock,
 )
 
 
 @pytest.fixture(scope="module")
 def _scene():
-    with fresh_chain():
-        yield Scene()
+    return Scene()
 
 
 @pytest.fixture
 def scene(_scene):
-    with boa.env.anchor():
+    with _scene.bench.undone():
         yield _scene
 
 
@@ -50,13 +44,13 @@ def scene(_scene):
     ],
 )
 def test_a_charter_out_of_bounds_is_refused(scene, field, wrong, reason):
-    with refuses(scene.factory, reason):
+    with refused(reason):
         scene.create(charter=scene.charter(**{field: wrong}))
 
 
 def test_an_asset_with_too_many_decimals_is_refused(scene):
-    with refuses(scene.factory, "too many decimals"):
-        scene.create(charter=scene.charter(asset=treasury_mock("Money", 19).address))
+    with refused("too many decimals"):
+        scene.create(charter=scene.charter(asset=scene.mock("Money", 19).address))
 
 
 @pytest.mark.parametrize(
@@ -69,15 +63,15 @@ def test_an_asset_with_too_many_decimals_is_refused(scene):
     ],
 )
 def test_limits_out_of_bounds_are_refused(scene, field, wrong, reason):
-    with refuses(scene.factory, reason):
+    with refused(reason):
         scene.create(limits=scene.limits(**{field: wrong}))
-    with refuses(scene.vault, reason):
+    with refused(reason):
         scene.vault.set_limits(scene.limits(**{field: wrong}), sender=scene.manager)
 
 
 def test_strategies_that_fit_no_vault_are_refused(scene):
-    other = treasury_mock("Money", 6)
-    foreign_pool = treasury_mock("Pool", other)
+    other = scene.mock("Money", 6)
+    foreign_pool = scene.mock("Pool", other)
     wrong = [
         (scene.token_strategy(token=NOBODY), "wrong token"),
         (scene.token_strategy(token=scene.asset.address), "wrong token"),
@@ -88,19 +82,19 @@ def test_strategies_that_fit_no_vault_are_refused(scene):
         (scene.token_strategy(token=other.address), "wrong pair"),
         (scene.token_strategy(max_age_s=0), "age missing"),
         (
-            scene.token_strategy(feed=treasury_mock("Feed", 37, 1).address),
+            scene.token_strategy(feed=scene.mock("Feed", 37, 1).address),
             "too many decimals",
         ),
     ]
     for listed, reason in wrong:
-        with refuses(scene.factory, reason):
+        with refused(reason):
             scene.create(listed=[listed])
-    with refuses(scene.factory, "token has a slot"):
+    with refused("token has a slot"):
         scene.create(listed=[scene.token_strategy(), scene.token_strategy()])
     floors = [scene.token_strategy(min_bps=5_000), scene.pool_strategy(min_bps=5_001)]
-    with refuses(scene.factory, "floors above the whole"):
+    with refused("floors above the whole"):
         scene.create(listed=floors)
-    with refuses(scene.factory, "floors above the whole"):
+    with refused("floors above the whole"):
         scene.create(listed=[floors[0]], limits=scene.limits(idle_bps=5_001))
 
 
@@ -108,24 +102,25 @@ def test_a_vault_does_not_list_itself(scene):
     vault = scene.vault
     call = (2, scene.pool_strategy(token=vault.address))
     vault.set_strategy(*call, sender=scene.manager)
-    boa.env.time_travel(seconds=DELAY)
-    with refuses(vault, "wrong token"):
+    wait(scene.bench, DELAY)
+    with refused("wrong token"):
         vault.set_strategy(*call, sender=scene.manager)
 
 
 def test_code_begins_once_and_the_implementation_never(scene):
     begin = ("Mine", "M", scene.charter(manager=account("thief")), scene.limits(), [])
-    with refuses(scene.vault, "already begun"):
+    with refused("already begun"):
         scene.vault.initialize(*begin)
-    implementation = shipped("Vault").at(str(scene.implementation.address))
-    with refuses(implementation, "already begun"):
+    implementation = at(scene.bench, scene.implementation.address, "Vault")
+    with refused("already begun"):
         implementation.initialize(*begin)
 
 
 def test_neither_code_nor_factory_stands_on_nothing(scene):
     for name in ("Vault", "VaultFactory"):
-        with pytest.raises(Revert, match="missing"):
-            deploy_shipped(name, account("nobody home"))
+        creation = artifacts.load(name).creation(account("nobody home"))
+        with pytest.raises(RuntimeError, match=b"missing".hex()):
+            scene.bench.evm.deploy(account("anyone"), creation)
 
 
 def test_the_factory_knows_its_vaults(scene):
@@ -151,34 +146,34 @@ def test_only_the_manager_changes_bounds(scene):
     ]
     for name, arguments in calls:
         for sender in (scene.allocator, scene.guardian, account("thief")):
-            with refuses(vault, "only the manager"):
+            with refused("only the manager"):
                 getattr(vault, name)(*arguments, sender=sender)
 
 
 def test_only_guardian_and_manager_stop_and_only_the_guardian_vetoes(scene):
     vault = scene.vault
     for sender in (scene.allocator, account("thief")):
-        with refuses(vault, "only guardian or manager"):
+        with refused("only guardian or manager"):
             vault.stop(sender=sender)
-    with refuses(vault, "only the guardian"):
+    with refused("only the guardian"):
         vault.veto(bytes(32), sender=scene.manager)
-    with refuses(vault, "nothing announced"):
+    with refused("nothing announced"):
         vault.veto(bytes(32), sender=scene.guardian)
 
 
 def test_roles_are_handed_over_by_who_has_them(scene):
     vault, heir = scene.vault, account("heir")
-    with refuses(vault, "account missing"):
+    with refused("account missing"):
         vault.hand_over(MANAGER, NOBODY, sender=scene.manager)
-    with refuses(vault, "only the manager"):
+    with refused("only the manager"):
         vault.hand_over(MANAGER, heir, sender=scene.guardian)
     for role, sender in ((GUARDIAN, scene.manager), (ALLOCATOR, scene.allocator), (ALLOCATOR, scene.manager)):
-        with refuses(vault, "not yours"):
+        with refused("not yours"):
             vault.hand_over(role, heir, sender=sender)
     vault.hand_over(MANAGER, heir, sender=scene.manager)
     vault.hand_over(GUARDIAN, heir, sender=scene.guardian)
     assert vault.charter()[1] == vault.charter()[3] == heir
-    with refuses(vault, "only the manager"):
+    with refused("only the manager"):
         vault.set_bounds(0, 0, 1, sender=scene.manager)
 
 
@@ -220,12 +215,12 @@ def test_loosening_waits_48_hours_and_happens_once(scene, which):
     make = getattr(vault, name)
     make(*arguments, sender=scene.manager)
     change = scene.change_id(name, *arguments)
-    assert vault.ready_at(change) == boa.env.timestamp + DELAY
-    boa.env.time_travel(seconds=DELAY - 1)
-    with refuses(vault, "still waiting"):
+    assert vault.ready_at(change) == scene.bench.timestamp + DELAY
+    wait(scene.bench, DELAY - 1)
+    with refused("still waiting"):
         make(*arguments, sender=scene.manager)
     assert not done()
-    boa.env.time_travel(seconds=1)
+    wait(scene.bench, 1)
     make(*arguments, sender=scene.manager)
     assert done()
     assert vault.ready_at(change) == 0
@@ -237,7 +232,7 @@ def test_the_guardian_vetoes_what_is_announced(scene, which):
     name, arguments, done = loosenings(scene)[which]
     getattr(vault, name)(*arguments, sender=scene.manager)
     vault.veto(scene.change_id(name, *arguments), sender=scene.guardian)
-    boa.env.time_travel(seconds=DELAY)
+    wait(scene.bench, DELAY)
     getattr(vault, name)(*arguments, sender=scene.manager)  # announces it again
     assert not done()
 
@@ -245,7 +240,7 @@ def test_the_guardian_vetoes_what_is_announced(scene, which):
 def test_an_old_announcement_does_not_lie_ready_for_ever(scene):
     vault = scene.vault
     vault.set_bounds(0, 0, 9_000, sender=scene.manager)
-    boa.env.time_travel(seconds=DELAY + 7 * DAY + 1)
+    wait(scene.bench, DELAY + 7 * DAY + 1)
     vault.set_bounds(0, 0, 9_000, sender=scene.manager)
     assert vault.strategy(0)[6] == 8_000
 
@@ -255,57 +250,49 @@ def test_an_old_announcement_does_not_lie_ready_for_ever(scene):
     [{"turnover_bps": 1}, {"slippage_bps": 1}, {"drawdown_bps": 1}, {"idle_bps": -1}],
 )
 def test_one_looser_limit_among_tighter_ones_waits(change):
-    with fresh_chain():
-        scene = Scene(Options(turnover_bps=5_000, idle_bps=500))
-        name, step = next(iter(change.items()))
-        tighter = {"turnover_bps": 4_000, "slippage_bps": 50, "drawdown_bps": 1_000, "idle_bps": 600}
-        mixed = scene.limits(**{**tighter, name: getattr(scene.options, name) + step})
-        scene.vault.set_limits(mixed, sender=scene.manager)
-        assert scene.vault.limits() == scene.limits()
+    scene = Scene(Options(turnover_bps=5_000, idle_bps=500))
+    name, step = next(iter(change.items()))
+    tighter = {"turnover_bps": 4_000, "slippage_bps": 50, "drawdown_bps": 1_000, "idle_bps": 600}
+    mixed = scene.limits(**{**tighter, name: getattr(scene.options, name) + step})
+    scene.vault.set_limits(mixed, sender=scene.manager)
+    assert scene.vault.limits() == scene.limits()
 
 
 def test_what_is_announced_can_be_read(scene):
     vault = scene.vault
     vault.set_bounds(0, 0, 9_000, sender=scene.manager)
-    event = event_of(vault, "Announced")
-    logs = vault._computation.get_raw_log_entries()
-    found = event.decode(
-        {
-            "topics": ["0x" + topic.to_bytes(32, "big").hex() for topic in logs[0][2]],
-            "data": "0x" + logs[0][3].hex(),
-        }
-    )
-    assert found["call"] == vault.set_bounds.prepare_calldata(0, 0, 9_000)
+    [found] = vault.events("Announced")
+    assert found["call"] == vault.encode("set_bounds", 0, 0, 9_000)
     assert found["change_id"] == scene.change_id("set_bounds", 0, 0, 9_000)
 
 
 def test_bounds_that_cannot_be_are_refused(scene):
     vault = scene.vault
     for slot in (2, 8):
-        with refuses(vault, "empty slot"):
+        with refused("empty slot"):
             vault.set_bounds(slot, 0, 0, sender=scene.manager)
     for bounds in ((2, 1), (0, 10_001)):
-        with refuses(vault, "wrong bounds"):
+        with refused("wrong bounds"):
             vault.set_bounds(0, *bounds, sender=scene.manager)
     vault.set_bounds(0, 6_000, 8_000, sender=scene.manager)
-    with refuses(vault, "floors above the whole"):
+    with refused("floors above the whole"):
         vault.set_bounds(1, 4_001, 9_000, sender=scene.manager)
-    with refuses(vault, "floors above the whole"):
+    with refused("floors above the whole"):
         vault.set_limits(scene.limits(idle_bps=4_001), sender=scene.manager)
 
 
 def test_slots_are_freed_when_they_hold_nothing(scene):
     vault = scene.vault
-    with refuses(vault, "no such slot"):
+    with refused("no such slot"):
         vault.set_strategy(8, EMPTY, sender=scene.manager)
     scene.deposit("saver", 10_000 * scene.unit)
     scene.rebalance(1_000)
-    with refuses(vault, "slot holds something"):
+    with refused("slot holds something"):
         vault.set_strategy(0, EMPTY, sender=scene.manager)
-    replaced = (0, scene.pool_strategy(token=treasury_mock("Pool", scene.asset).address))
+    replaced = (0, scene.pool_strategy(token=scene.mock("Pool", scene.asset).address))
     vault.set_strategy(*replaced, sender=scene.manager)
-    boa.env.time_travel(seconds=DELAY)
-    with refuses(vault, "slot holds something"):
+    wait(scene.bench, DELAY)
+    with refused("slot holds something"):
         vault.set_strategy(*replaced, sender=scene.manager)
     vault.set_strategy(1, EMPTY, sender=scene.manager)
     assert vault.strategy(1) == EMPTY
@@ -317,10 +304,10 @@ def test_a_dead_feed_is_replaced_while_the_slot_holds_its_token(scene):
     scene.rebalance(1_000)
     scene.feed.misbehave(1)
     assert not vault.values()[0]
-    feed = treasury_mock("Feed", 8, 2_000 * 10**8)
+    feed = scene.mock("Feed", 8, 2_000 * 10**8)
     call = (0, scene.token_strategy(feed=feed.address))
     vault.set_strategy(*call, sender=scene.manager)
-    boa.env.time_travel(seconds=DELAY)
+    wait(scene.bench, DELAY)
     feed.say(2_000 * 10**8)
     vault.set_strategy(*call, sender=scene.manager)
     assert vault.values()[0]
@@ -328,12 +315,12 @@ def test_a_dead_feed_is_replaced_while_the_slot_holds_its_token(scene):
 
 def test_allocation_resumes_48_hours_after_it_was_announced(scene):
     vault = scene.vault
-    with refuses(vault, "nothing is stopped"):
+    with refused("nothing is stopped"):
         vault.resume(sender=scene.manager)
     scene.deposit("saver", 10_000 * scene.unit)
     vault.stop(sender=scene.guardian)
     vault.resume(sender=scene.manager)
-    with refuses(vault, "allocation stopped"):
+    with refused("allocation stopped"):
         scene.rebalance(1_000)
     scene.wait(DELAY)
     vault.resume(sender=scene.manager)
@@ -348,5 +335,5 @@ def test_allocation_does_not_resume_without_prices(scene):
     vault.resume(sender=scene.manager)
     scene.wait(DELAY)
     scene.feed.misbehave(1)
-    with refuses(vault, "no valid price"):
+    with refused("no valid price"):
         vault.resume(sender=scene.manager)

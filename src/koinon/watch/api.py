@@ -28,7 +28,7 @@ from koinon.watch.laundering.feedback import Retrained, retrain
 from koinon.watch.laundering.heldout import HeldOut
 from koinon.watch.laundering.measuring import Labels
 from koinon.watch.laundering.model import Model
-from koinon.watch.laundering.planted import ORIGINS, Planted, plant
+from koinon.watch.laundering.planted import SERVICES, Planted, plant
 from koinon.watch.laundering.report import report
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.screening import Hit, Screen, told
@@ -228,9 +228,9 @@ class Watch:
         if len(edges) == 0:
             raise BadInput("There are no transfers to learn from.", code="watch.learn")
         table, champion = Table.of(edges, rules), self.model
-        origins = None
+        services = None
         if planted is not None:
-            origins = {name: planted.origin == at for at, name in enumerate(ORIGINS)}
+            services = {name: planted.service == at for at, name in enumerate(SERVICES)}
         patterns = None if planted is None else planted.pattern
         part = split_by_time(edges, patterns=patterns).measure
         looks, retrained = self._held_out.use(edges, part), None
@@ -245,7 +245,7 @@ class Watch:
             data=data,
             patterns=patterns,
             kinds=() if planted is None else planted.kinds,
-            origins=origins,
+            services=services,
             model=None if retrained is None else retrained.model,
             budget=budget,
             draws=draws,

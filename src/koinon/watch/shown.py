@@ -132,28 +132,38 @@ def show_report(terminal: Terminal, document: Mapping[str, Any]) -> None:
     if document["kinds"]:
         terminal.table(
             "Planted patterns",
-            ("Kind", "Patterns", "Transfers told", "Patterns told", "Named whole by a rule"),
+            (
+                "Kind",
+                "Patterns",
+                "Transfers told",
+                "Patterns told (95 %)",
+                "By the rules alone",
+                "By chance",
+                "Named whole by a rule",
+            ),
             [
                 (
                     _words(kind),
                     each["patterns"],
-                    *(
-                        f"{each[name]:.0%}" if each["patterns"] else "none later"
-                        for name in ("transfers_told", "patterns_told", "patterns_found_by_rule")
-                    ),
+                    *(_kind(each) if each["patterns"] else ("none later",) * 5),
                 )
                 for kind, each in document["kinds"].items()
             ],
-            right=(1, 2, 3, 4),
+            right=(1, 2, 3, 4, 5, 6),
         )
     cases = document["cases"]
-    shares = ", ".join(f"{share:.0%} of the first {most}" for most, share in cases["precision"].items())
-    terminal.say(f"{cases['cases']:,} cases, {cases['illicit']:,} of them illicit: {shares}.")
+    shares = ", ".join(f"{_percent(share)} of the first {most}" for most, share in cases["precision"].items())
+    terminal.say(
+        f"{cases['cases']:,} cases, {cases['illicit']:,} of them illicit ({cases['in_any_order']:.0%}, as in "
+        f"any order): {shares}."
+    )
     for audit in document["false_alarms"]:
-        word = "[green]even[/green]" if audit["fair"] else "[red]uneven[/red]"
+        colour = {"even": "green", "unclear": "yellow", "uneven": "red"}[audit["verdict"]]
+        word = f"[{colour}]{audit['verdict']}[/{colour}]"
         terminal.say(
-            f"False alarms by {audit['by']}: {word}, the lowest rate is {audit['ratio']:.2f} of the highest "
-            f"({audit['own_ratio']:.2f} with thresholds of each group's own)."
+            f"False alarms by {audit['by']}: {word}, the lowest rate is {audit['ratio']:.2f} of the highest, "
+            f"{audit['low']:.2f} to {audit['high']:.2f} ({audit['own_ratio']:.2f} with thresholds of each "
+            "group's own)."
         )
         terminal.table(
             "",
@@ -184,6 +194,20 @@ def show_report(terminal: Terminal, document: Mapping[str, Any]) -> None:
         )
     if "retrained" in document:
         terminal.say(escape(document["retrained"]["why"]))
+
+
+def _kind(each: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{each['transfers_told']:.0%}",
+        _percent(each["patterns_told"]),
+        f"{each['patterns_told_by_rules']['value']:.0%}",
+        f"{each['patterns_told_by_chance']:.0%}",
+        f"{each['patterns_found_by_rule']['value']:.0%}",
+    )
+
+
+def _percent(measured: Mapping[str, float]) -> str:
+    return f"{measured['value']:.0%} ({measured['low']:.0%} to {measured['high']:.0%})"
 
 
 def _interval(measured: Mapping[str, float]) -> str:

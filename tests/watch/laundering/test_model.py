@@ -7,10 +7,10 @@ import pytest
 from koinon.errors import BadInput, IntegrityError
 from koinon.watch.graph import Edges
 from koinon.watch.laundering.clusters import clusters
-from koinon.watch.laundering.groups import by_age, by_size, wilson
+from koinon.watch.laundering.groups import audits, by_age, by_origin, by_size, wilson
 from koinon.watch.laundering.measuring import average_precision, bootstrapped, precision_at
 from koinon.watch.laundering.model import Model, learn
-from koinon.watch.laundering.planted import ORIGINS, plant
+from koinon.watch.laundering.planted import SERVICES, plant
 from koinon.watch.laundering.report import report
 from koinon.watch.laundering.table import Table, names, split_by_time
 
@@ -27,14 +27,14 @@ def table(planted):
 
 @pytest.fixture(scope="module")
 def found(planted, table):
-    origins = {name: planted.origin == at for at, name in enumerate(ORIGINS)}
+    services = {name: planted.service == at for at, name in enumerate(SERVICES)}
     return report(
         table,
         planted.illicit,
         data="simulated",
         patterns=planted.pattern,
         kinds=planted.kinds,
-        origins=origins,
+        services=services,
         draws=40,
     )
 
@@ -54,8 +54,15 @@ def test_the_report_states_data_split_budget_kinds_and_cases(found):
     assert document["split"]["by"] == "time"
     assert document["split"]["choose_from"] < document["split"]["measure_from"]
     assert document["budget"] == round(0.05 * document["split"]["measure"])
-    assert document["kinds"]["cycle"]["patterns_found_by_rule"] == 1
-    assert document["cases"]["precision"]["10"] > 0.5
+    cycle = document["kinds"]["cycle"]
+    assert cycle["patterns_found_by_rule"]["value"] == 1
+    assert cycle["patterns_found_by_rule"]["low"] < 1
+    assert 0 < cycle["patterns_told_by_chance"] < 1
+    told = cycle["patterns_told"]
+    assert told["low"] <= told["value"] <= told["high"]
+    first = document["cases"]["precision"]["10"]
+    assert first["low"] <= first["value"] <= first["high"]
+    assert first["value"] > max(0.5, document["cases"]["in_any_order"])
     assert [each["by"] for each in document["false_alarms"]] == ["age", "size", "origin"]
     groups = document["false_alarms"][0]["groups"]
     assert [each["name"] for each in groups] == ["first day", "first week", "older"]
@@ -142,6 +149,63 @@ def test_an_interval_is_wider_where_rows_stand_or_fall_together():
     alone = bootstrapped(average_precision, labels, scores, np.full(400, -1, dtype=np.int32))
     together = bootstrapped(average_precision, labels, scores, (np.arange(400) // 10).astype(np.int32))
     assert together.high - together.low > alone.high - alone.low
+
+
+def test_origin_is_who_first_paid_the_payer_until_then():
+    edges = Edges.of([9, 1, 2, 3, 1, 2], [1, 2, 3, 4, 5, 1], range(6), [1] * 6)
+    exchange = np.arange(10) == 9
+    found = by_origin(edges, {"exchange": exchange[: edges.accounts]})
+    assert list(found) == ["exchange", "another wallet", "not seen"]
+    assert found["exchange"].tolist() == [False, True, False, False, True, False]
+    assert found["another wallet"].tolist() == [False, False, True, True, False, True]
+    assert found["not seen"].tolist() == [True] + [False] * 5
+    many = Edges.of([0] * 60 + [5], [*range(1, 61), 70], range(61), [1] * 61)
+    assert by_origin(many)["a service"].tolist() == [False] * 60 + [True]
+
+
+def test_the_planted_history_says_where_money_came_from(planted):
+    """Wallets made for laundering have their first money from a bridge more often: origin is no noise."""
+    edges = planted.edges
+    services = {name: planted.service == at for at, name in enumerate(SERVICES)}
+    found = by_origin(edges, services)
+    share = {name: planted.illicit[rows].mean() for name, rows in found.items() if rows.any()}
+    assert share["bridge"] > 1.5 * share["exchange"] > 0
+    assert (planted.service >= 0).sum() == 8
+    assert not planted.illicit[planted.service[edges.source] >= 0].any()
+
+
+def test_unevenness_is_unclear_where_its_interval_holds_four_fifths():
+    """The same rates, of few payers and of many."""
+    verdicts = []
+    for payers in (40, 20_000):
+        half = payers // 2
+        edges = Edges.of(range(payers), [payers] * payers, np.arange(payers), [1] * payers)
+        edges = Edges.of(
+            [*range(payers), *range(payers)],
+            [payers] * (2 * payers),
+            [*([0] * payers), *([5 * 86_400] * payers)],
+            [*([1] * half), *([1_000] * half)] * 2,
+        )
+        told = np.zeros(2 * payers)
+        told[payers : payers + half // 2] = 1
+        told[payers + half : payers + half + int(half * 0.35)] = 1
+        parts = slice(0, payers), slice(payers, 2 * payers)
+        found = audits(edges, np.zeros(2 * payers, dtype=bool), told, 0.5, parts, draws=100)
+        size = next(each for each in found if each.by == "size")
+        assert size.low <= size.ratio <= size.high
+        verdicts.append(size.verdict)
+    assert verdicts == ["unclear", "uneven"]
+
+
+def test_no_alarm_among_few_transfers_is_no_certainty():
+    edges = Edges.of(range(200), [200] * 200, np.arange(200), [*([1] * 60), *([1_000] * 140)])
+    told = np.where(np.arange(200) % 20 == 19, 1.0, 0.0)
+    told[:67] = 0
+    parts = slice(0, 200), slice(0, 200)
+    found = audits(edges, np.zeros(200, dtype=bool), told, 0.5, parts, draws=50)
+    size = next(each for each in found if each.by == "size")
+    assert size.ratio == 0
+    assert size.verdict == "unclear"
 
 
 def test_wallets_are_grouped_by_what_was_known_then():

@@ -120,6 +120,6 @@ def test_the_same_seed_plants_the_same_and_honest_ones_are_most(planted):
     again = plant(accounts=1_500, honest=6_000, patterns=40, days=20, seed=4)
     np.testing.assert_array_equal(again.edges.amount, planted.edges.amount)
     assert 0.01 < planted.illicit.mean() < 0.1
-    assert planted.origin.shape[0] == len(planted.edges.names)
+    assert planted.service.shape[0] == len(planted.edges.names)
     with pytest.raises(BadInput):
         plant(accounts=10)

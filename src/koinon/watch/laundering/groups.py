@@ -2,8 +2,9 @@
 """Whom false alarms hit: by a wallet's age, size and origin, lest the watch punish the small and new.
 
 A false alarm is an honest transfer that is told. Its rate is compared between groups of the payer's wallet;
-the ratio of the lowest to the highest is shown, red below 0.8 as in the four-fifths rule. Thresholds of each
-group's own, which make the rates alike, are shown beside it with what they cost.
+the ratio of the lowest to the highest is shown with its interval over draws of payers: red where all of it is
+below 0.8 as in the four-fifths rule, green where none is, amber between. Thresholds of each group's own,
+which make the rates alike, are shown beside it with what they cost.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from koinon.watch.laundering.measuring import Labels, Scores
 
 AGES: Final = ("first day", "first week", "older")
 SIZES: Final = ("small", "middle", "large")
+ORIGINS: Final = ("a service", "another wallet", "not seen")
+SERVICE: Final = 50
+"""Who pays so many different accounts is a service, where nobody says what it is."""
 FAIR_RATIO: Final = 0.8
 FEWEST: Final = 30
 
@@ -52,6 +56,8 @@ class Audit:
 
     by: str
     groups: tuple[Group, ...]
+    low: float
+    high: float
 
     @property
     def ratio(self) -> float:
@@ -64,17 +70,21 @@ class Audit:
         return _ratio([each.own_rate for each in self.groups if each.honest >= FEWEST])
 
     @property
-    def fair(self) -> bool:
-        """Whether the ratio reaches four fifths."""
-        return self.ratio >= FAIR_RATIO
+    def verdict(self) -> str:
+        """``even`` where the interval reaches four fifths, ``uneven`` where it does not, else ``unclear``."""
+        if self.low >= FAIR_RATIO:
+            return "even"
+        return "uneven" if self.high < FAIR_RATIO else "unclear"
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "by": self.by,
             "ratio": round(self.ratio, 3),
+            "low": round(self.low, 3),
+            "high": round(self.high, 3),
             "own_ratio": round(self.own_ratio, 3),
-            "fair": self.fair,
+            "verdict": self.verdict,
             "groups": [
                 {
                     key: round(value, 5) if isinstance(value, float) else value
@@ -92,24 +102,86 @@ def audits(
     threshold: float,
     parts: tuple[slice, slice],
     *,
-    origins: Mapping[str, NDArray[np.bool_]] | None = None,
+    services: Mapping[str, NDArray[np.bool_]] | None = None,
+    draws: int = 200,
+    seed: int = 0,
 ) -> tuple[Audit, ...]:
-    """Audits by age, size and, where it is known, origin.
+    """Audits by age, size and origin.
 
     Parameters
     ----------
     parts : (slice, slice)
         Rows to choose group thresholds on, and later rows to measure on.
-    origins : dict, optional
-        Name → which accounts' first money came from there.
+    services : dict, optional
+        As `by_origin`.
     """
-    groups = {"age": by_age(edges), "size": by_size(edges)}
-    if origins is not None:
-        groups["origin"] = {name: accounts[edges.source] for name, accounts in origins.items()}
-    return tuple(
-        Audit(by, tuple(_group(name, rows, illicit, scores, threshold, parts) for name, rows in each.items()))
-        for by, each in groups.items()
-    )
+    every = {"age": by_age(edges), "size": by_size(edges), "origin": by_origin(edges, services)}
+    found = []
+    for by, named in every.items():
+        groups = [_group(name, rows, illicit, scores, threshold, parts) for name, rows in named.items()]
+        compared = [
+            rows[parts[1]]
+            for rows, group in zip(named.values(), groups, strict=True)
+            if group.honest >= FEWEST
+        ]
+        part, told = parts[1], scores[parts[1]] >= threshold
+        low, high = _interval(compared, ~illicit[part], told, edges.source[part], draws, seed)
+        found.append(Audit(by, tuple(groups), low, high))
+    return tuple(found)
+
+
+def by_origin(
+    edges: Edges, services: Mapping[str, NDArray[np.bool_]] | None = None
+) -> dict[str, NDArray[np.bool_]]:
+    """Rows by who first paid the payer, up to then.
+
+    Parameters
+    ----------
+    services : dict, optional
+        Name → which accounts are of that kind. Without it, who pays many different accounts is a service.
+    """
+    if services is None:
+        pairs = np.unique(np.stack([edges.source, edges.target], axis=1), axis=0)
+        services = {ORIGINS[0]: np.bincount(pairs[:, 0], minlength=edges.accounts) >= SERVICE}
+    first = np.full(edges.accounts, len(edges), dtype=np.int64)
+    np.minimum.at(first, edges.target, np.arange(len(edges)))
+    row = first[edges.source]
+    seen = row < np.arange(len(edges))
+    giver = edges.source[np.minimum(row, max(0, len(edges) - 1))]
+    found = {name: seen & accounts[giver] for name, accounts in services.items()}
+    known = np.any(list(found.values()), axis=0)
+    return {**found, ORIGINS[1]: seen & ~known, ORIGINS[2]: ~seen}
+
+
+def _interval(  # noqa: PLR0917
+    groups: Sequence[NDArray[np.bool_]],
+    honest: NDArray[np.bool_],
+    told: NDArray[np.bool_],
+    payer: NDArray[np.int32],
+    draws: int,
+    seed: int,
+) -> tuple[float, float]:
+    """The 95 % interval of the lowest group's rate over the highest's, over draws of payers: one payer's
+    transfers are told or not together."""
+    if len(groups) < 2:
+        return (1.0, 1.0) if groups else (0.0, 1.0)
+    _, at = np.unique(payer, return_inverse=True)
+    count = int(at.max()) + 1
+    seen = np.stack([np.bincount(at[rows & honest], minlength=count) for rows in groups])
+    hits = np.stack([np.bincount(at[rows & honest & told], minlength=count) for rows in groups])
+    rates = hits.sum(axis=1) / seen.sum(axis=1)
+    pair = [int(rates.argmin()), int(rates.argmax())]
+    random, drawn = np.random.default_rng(seed), []
+    for _ in range(draws):
+        weights = np.bincount(random.integers(0, count, count), minlength=count)
+        alarms, number = hits[pair] @ weights, seen[pair] @ weights
+        if number.min() > 0:
+            low, high = alarms / number
+            drawn.append(float(min(low, high) / max(low, high)) if max(low, high) else 1.0)
+    one, other = np.percentile(drawn, [2.5, 97.5]) if drawn else (0.0, 1.0)
+    if rates.min() == 0 < rates.max():  # no draw of no alarms has any, yet of few transfers that says little
+        other = min(1.0, wilson(0, int(seen[pair[0]].sum()))[1] / float(rates.max()))
+    return float(one), float(other)
 
 
 def by_age(edges: Edges) -> dict[str, NDArray[np.bool_]]:

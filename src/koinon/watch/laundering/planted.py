@@ -3,7 +3,8 @@
 
 What is planted has the amounts of what is not. Among the honest transfers are those that look like
 laundering: payrolls (fans out), shops and collections (fans in), refunds, friends who settle in a circle,
-savings that move on, rents just below the threshold, and new wallets that spend at once what they got.
+savings that move on, rents just below the threshold, new wallets that spend at once what they got, and
+exchanges and bridges that give many their first money.
 Figures measured on this say that the machinery works. They do not say what it finds on a real chain.
 """
 
@@ -21,7 +22,11 @@ from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.windows import DAY_S, HOUR_S
 from koinon.watch.laundering.rules import TYPOLOGIES
 
-ORIGINS: Final = ("exchange", "bridge", "faucet", "unknown")
+SERVICES: Final = ("exchange", "bridge")
+FUNDED_BY: Final = {"honest": (0.5, 0.15, 0.35), "planted": (0.15, 0.4, 0.45)}
+"""How often new money comes from an exchange, a bridge, another wallet."""
+OLD: Final = 0.4
+"""The part of the first residents whose first money came before the simulated days."""
 THRESHOLD: Final = 10_000.0
 START: Final = 1_760_000_000
 _Row = tuple[int, int, float, float]
@@ -39,15 +44,15 @@ class Planted:
         Which planted pattern a transfer belongs to; -1 for honest ones.
     kinds : sequence of str
         Each pattern's kind, one of `TYPOLOGIES`.
-    origin : int8[accounts]
-        Where an account's first money came from, as its place in `ORIGINS`.
+    service : int8[accounts]
+        What an account is, as its place in `SERVICES`; -1 for a wallet.
     """
 
     edges: Edges
     illicit: NDArray[np.bool_]
     pattern: NDArray[np.int32]
     kinds: Sequence[str]
-    origin: NDArray[np.int8]
+    service: NDArray[np.int8]
 
 
 def plant(
@@ -82,8 +87,10 @@ def plant(
     honest_rows = town.count
     kinds = [TYPOLOGIES[number % len(TYPOLOGIES)] for number in range(patterns)]
     lengths = [town.crime(kind) for kind in kinds]
+    town.fund(honest_rows)
+    rest = town.count - honest_rows - sum(lengths)
     owner = np.concatenate(
-        [np.full(honest_rows, -1), np.repeat(np.arange(patterns), lengths).astype(int)]
+        [np.full(honest_rows, -1), np.repeat(np.arange(patterns), lengths).astype(int), np.full(rest, -1)]
     ).astype(np.int32)
     source, target, moment, amount = town.columns()
     order = np.argsort(moment, kind="stable")
@@ -94,8 +101,10 @@ def plant(
         amount[order].round(2),
         [f"0x{each:040x}" for each in range(1, town.accounts + 1)],
     )
-    origin = town.random.choice(len(ORIGINS), town.accounts, p=(0.5, 0.15, 0.15, 0.2))
-    return Planted(edges, owner[order] >= 0, owner[order], kinds, origin.astype(np.int8))
+    service = np.full(town.accounts, -1, dtype=np.int8)
+    for at, those in enumerate(town.services):
+        service[those] = at
+    return Planted(edges, owner[order] >= 0, owner[order], kinds, service)
 
 
 class _Town:
@@ -109,6 +118,7 @@ class _Town:
         self.rows: list[_Row] = []
         self.bulk: list[NDArray[np.float64]] = []
         self.count = 0
+        self.services: list[list[int]] = []
 
     def columns(self) -> tuple[NDArray[np.float64], ...]:
         rows = np.concatenate([*self.bulk, np.array(self.rows, dtype=np.float64).reshape(-1, 4)])
@@ -147,6 +157,29 @@ class _Town:
     def times(self, number: int, within_s: int) -> list[float]:
         start = self.moment(within_s)
         return [start + float(each) for each in np.sort(self.random.integers(0, within_s, number))]
+
+    def fund(self, honest_rows: int) -> None:
+        """Most accounts that pay before anything came in are given their first money by an exchange, a bridge
+        or another wallet; accounts that were made for laundering more often by a bridge."""
+        source, target, moment, amount = self.columns()
+        first = np.full(self.accounts, -1, dtype=np.int64)
+        for row in np.argsort(moment, kind="stable")[::-1].tolist():
+            first[int(target[row])] = first[int(source[row])] = row
+        planted = {int(each) for each in source[honest_rows:]} - set(range(self.residents))
+        self.services = [
+            list(range(self.accounts + 4 * at, self.accounts + 4 * at + 4)) for at in range(len(SERVICES))
+        ]
+        payers = [each for each in range(self.accounts) if first[each] >= 0]
+        self.accounts += 4 * len(SERVICES)
+        for payer in payers:
+            row = int(first[payer])
+            if int(source[row]) != payer or (payer < self.residents and self.random.random() < OLD):
+                continue
+            by = int(self.random.choice(3, p=FUNDED_BY["planted" if payer in planted else "honest"]))
+            giver = int(self.random.choice(self.services[by] if by < len(SERVICES) else self.residents))
+            if giver != payer:
+                before = self.random.integers(0, int(min(moment[row], DAY_S)) + 1)
+                self.pay(giver, payer, moment[row] - before, amount[row] * self.random.uniform(1.0, 4.0))
 
     # ------------------------------------------------------------ honest, and looks otherwise
 

@@ -18,7 +18,7 @@ from koinon.watch.cases.forming import form, priority
 from koinon.watch.findings import Finding
 from koinon.watch.laundering.alerting import model_findings
 from koinon.watch.laundering.clusters import clusters
-from koinon.watch.laundering.groups import Audit, audits
+from koinon.watch.laundering.groups import Audit, audits, wilson
 from koinon.watch.laundering.measuring import (
     Labels,
     Measured,
@@ -64,7 +64,7 @@ class Report:
     split: Mapping[str, Any]
     budget: int
     rankings: tuple[Ranking, ...]
-    kinds: Mapping[str, Mapping[str, float]]
+    kinds: Mapping[str, Mapping[str, Any]]
     cases: Mapping[str, Any]
     audits: tuple[Audit, ...]
 
@@ -88,7 +88,7 @@ def report(
     data: str,
     patterns: NDArray[np.int32] | None = None,
     kinds: Sequence[str] = (),
-    origins: Mapping[str, NDArray[np.bool_]] | None = None,
+    services: Mapping[str, NDArray[np.bool_]] | None = None,
     model: Model | None = None,
     budget: float = 0.05,
     draws: int = 200,
@@ -102,8 +102,8 @@ def report(
         What the transfers are, in words; say so where they are simulated.
     patterns, kinds : optional
         Which pattern each transfer belongs to (-1: none) and each pattern's kind.
-    origins : dict, optional
-        As `groups.audits`.
+    services : dict, optional
+        As `groups.by_origin`.
     model : Model, optional
         The one the report is of; a new one by default.
 
@@ -153,7 +153,7 @@ def report(
             _told(table, split),
             number,
             rankings,
-            _kinds(table, scores["model"], findings, split, patterns, kinds, number),
+            _kinds(table, scores, findings, split, patterns, kinds, number),
             _cases(table, illicit, findings, model),
             audits(
                 table.edges,
@@ -161,7 +161,9 @@ def report(
                 scores["model"],
                 model.threshold,
                 (split.choose, split.measure),
-                origins=origins,
+                services=services,
+                draws=draws,
+                seed=seed,
             ),
         ),
         model,
@@ -185,25 +187,25 @@ def _told(table: Table, split: Split) -> dict[str, Any]:
 
 def _kinds(  # noqa: PLR0917
     table: Table,
-    scores: Scores,
+    scores: Mapping[str, Scores],
     findings: Sequence[Finding],
     split: Split,
     patterns: NDArray[np.int32] | None,
     kinds: Sequence[str],
     budget: int,
-) -> dict[str, dict[str, float]]:
-    """Of each planted kind: transfers told within the budget, and patterns of which a rule of that kind names
-    every transfer."""
+) -> dict[str, dict[str, Any]]:
+    """Of each planted kind: transfers told within the budget, patterns told by one of them at least (95 %
+    Wilson interval; beside the rules' ranking and chance), patterns of which a rule names every transfer."""
     if patterns is None:
         return {}
     later = patterns[split.measure]
-    told = np.zeros(later.shape[0], dtype=np.bool_)
-    told[chosen(scores[split.measure], budget)] = True
+    told, by_rules = (_told_first(scores[each][split.measure], budget) for each in ("model", "rules only"))
+    rest = 1 - min(1.0, budget / later.shape[0])
     first = {
         pattern: np.flatnonzero(patterns == pattern) for pattern in np.unique(later[later >= 0]).tolist()
     }
     whole = {at: rows for at, rows in first.items() if rows[0] >= split.measure.start}
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for kind in sorted(set(kinds)):
         own = [at for at in whole if kinds[at] == kind]
         rows = np.isin(later, own)
@@ -218,8 +220,12 @@ def _kinds(  # noqa: PLR0917
         found[kind] = {
             "patterns": len(own),
             "transfers_told": round(float(told[rows].mean()), 3) if rows.any() else 0.0,
-            "patterns_told": round(sum(bool(told[later == at].any()) for at in own) / max(1, len(own)), 3),
-            "patterns_found_by_rule": round(len(caught) / max(1, len(own)), 3),
+            "patterns_told": _share(sum(bool(told[later == at].any()) for at in own), len(own)),
+            "patterns_told_by_rules": _share(sum(bool(by_rules[later == at].any()) for at in own), len(own)),
+            "patterns_told_by_chance": round(
+                sum(1 - rest ** int((later == at).sum()) for at in own) / max(1, len(own)), 3
+            ),
+            "patterns_found_by_rule": _share(len(caught), len(own)),
         }
     return found
 
@@ -228,7 +234,7 @@ def _cases(
     table: Table, illicit: Labels, findings: Sequence[Finding], model: Model, at: Sequence[int] = (10, 25, 50)
 ) -> dict[str, Any]:
     """Cases instead of transfers: of those that come first, how many are illicit by at least half of their
-    transfers."""
+    transfers (95 % Wilson interval), beside how many are of all: what any order would give."""
     bad = {_key(edge) for edge in table.edges.rows(np.flatnonzero(illicit))}
     ranked = []
     for places in form(findings):
@@ -239,12 +245,25 @@ def _cases(
     return {
         "cases": len(ranked),
         "illicit": sum(hit for _, hit in ranked),
+        "in_any_order": round(sum(hit for _, hit in ranked) / max(1, len(ranked)), 3),
         "precision": {
-            str(most): round(sum(hit for _, hit in ranked[:most]) / min(most, len(ranked)), 3)
+            str(most): _share(sum(hit for _, hit in ranked[:most]), min(most, len(ranked)))
             for most in at
             if ranked
         },
     }
+
+
+def _told_first(scores: Scores, budget: int) -> NDArray[np.bool_]:
+    told = np.zeros(scores.shape[0], dtype=np.bool_)
+    told[chosen(scores, budget)] = True
+    return told
+
+
+def _share(hits: int, count: int) -> dict[str, float]:
+    """A share with its 95 % interval (Wilson)."""
+    low, high = wilson(hits, count)
+    return Measured(hits / max(1, count), low, high).document()
 
 
 def _key(edge: Mapping[str, Any]) -> tuple[Any, ...]:

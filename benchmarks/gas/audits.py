@@ -22,14 +22,14 @@ SAYS_YES = bytes.fromhex("600a600c600039600a6000f3600160005260206000f3")
 
 
 def auditing(stage: Stage) -> None:
-    """A plant in a batch of four, one auditor that finds it and one that sleeps."""
+    """A plant in a batch of four, one auditor that finds it, one that sleeps and one that guesses."""
     bonds, coin, validation = (stage.contracts[name] for name in ("Bonds", "Coin", "Validation"))
     committee = stage.create("Committee", bonds.address, coin.address, RULES)
     verification = stage.create("Verification", committee.address, validation.address)
     known = stage.create(
         "KnownAnswers", verification.address, bonds.address, coin.address, PENALTY, noted=True
     )
-    for role in ("publisher", "buyer", "lender", "gateway"):
+    for role in ("publisher", "buyer", "lender", "gateway", "stranger"):
         stage.send(coin, "mint", key(role).address, 1_000 * DOLLAR)
         for spender in (bonds, known):
             stage.send(coin, "approve", spender.address, LARGEST, sender=role)
@@ -56,7 +56,7 @@ def auditing(stage: Stage) -> None:
     stage.send(validation, "validationRequest", verification.address, WORK_ID, URI, request)
     stage.send(verification, "submit", 1, tree.root, 4, SALT)
     begin = stage.now()
-    for role, found in (("gateway", [2]), ("buyer", [])):
+    for role, found in (("gateway", [2]), ("buyer", []), ("stranger", [1])):
         stage.send(
             bonds,
             "post",
@@ -73,12 +73,13 @@ def auditing(stage: Stage) -> None:
         seal = known.call("seal_of", request, key(role).address, SALT, 1, found)
         bond_id = int(bonds.call("bond_count"))
         arguments = (request, seal, bond_id, sponsor.address)
-        if found:
+        if role == "gateway":
             stage.measure(known, "attest", *arguments, sender=role)
         else:
             stage.send(known, "attest", *arguments, sender=role)
     stage.wait_until(begin + QUARTER)
     stage.measure(known, "disclose", request, SALT, 1, [2], sender="gateway", note="one found")
+    stage.send(known, "disclose", request, SALT, 1, [1], sender="stranger")
     stage.wait_until(begin + 2 * QUARTER)
     consent = payer.sign_typed(
         Domain("Koinon Known Answers", "1", CHAIN_ID, known.address), PLANT, 1, sponsor.address
@@ -99,6 +100,10 @@ def auditing(stage: Stage) -> None:
     stage.measure(known, "reward", 1, key("gateway").address, sender="stranger")
     stage.measure(known, "fine", request, key("buyer").address, 0, 0, sender="stranger", note="not disclosed")
     stage.measure(known, "reclaim", 2, sender="stranger")
+    stage.wait_until(begin + 4 * QUARTER)
+    stage.measure(known, "fine_guess", request, key("stranger").address, 1, sender="buyer")
+    stage.wait_until(begin + 5 * QUARTER)
+    stage.measure(known, "release", request, key("gateway").address, sender="buyer")
 
 
 def agreeing(stage: Stage) -> None:

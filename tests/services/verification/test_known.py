@@ -169,15 +169,14 @@ def test_auditors_find_plants_and_are_paid_without_anybody_calling_for_it(
     assert court.coins(finder) == before + COIN - MISSES * known.penalty()
     assert [each["auditor"] for each in court.heard("fined")] == [sleeper.address]
     assert known.attestation(request, sleeper.address).fined
+    bond_id = known.bond_of(finder.address)
+    assert known.held(bond_id) == known.penalty()
     court.wait(3 * WINDOW_S)
     planter.step()
     court.step()
     assert court.heard("taken back")
     assert not court.heard("disputed")
     assert court.bonds.bond(bonded.bond_id).amount == STAKE
-    bond_id = known.bond_of(finder.address)
-    assert known.held(bond_id) == known.penalty()
-    auditor.step()
     assert known.attestation(request, finder.address).released
     assert known.held(bond_id) == 0
     pledge.close()

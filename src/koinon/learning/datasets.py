@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput, IntegrityError, NotFound
+from koinon.extras import required
 from koinon.learning.mail import visible_text
-from koinon.learning.models.extras import required
 from koinon.tables import Table
 from koinon.text import DEFAULT_COLUMNS, hash_columns, hash_texts
 
@@ -100,7 +100,7 @@ def load_digits8() -> Table:
     IntegrityError
         It brings other numbers than these.
     """
-    found = required("sklearn.datasets", "sklearn").load_digits()
+    found = required("sklearn.datasets", extra="sklearn").load_digits()
     arrays = {"pixels": found.data.astype(np.uint8), "digit": found.target.astype(np.int8)}
     if _digest(arrays) != DIGITS8_SHA256:
         raise IntegrityError(

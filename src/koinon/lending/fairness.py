@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.scoring.frame import Floats, Integers, Texts
 from koinon.lending.scoring.measures import Estimate, interval_of_rate
 
@@ -100,7 +100,7 @@ def audit(
     SetupError
         fairlearn is not installed.
     """
-    metrics = required("fairlearn.metrics", "lending")
+    metrics = required("fairlearn.metrics", extra="lending")
     names, counts = np.unique(groups, return_counts=True)
     shown = [str(name) for name, count in zip(names, counts, strict=True) if name and count >= least]
     if len(shown) < 2:

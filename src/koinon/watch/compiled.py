@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from koinon.watch.extras import required
+from koinon.extras import required
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
     """The function as machine code, without Python's lock; compiled at its first call with some types."""
-    numba = required("numba")
+    numba = required("numba", extra="watch")
     try:
         return cast(Function, numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # nowhere to write: compile again in each process

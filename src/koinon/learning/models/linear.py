@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.extras import required
 from koinon.learning.models.base import Labels, Matrix, Training, Vector
-from koinon.learning.models.extras import required
 from koinon.learning.models.outputs import probabilities_of, softmax
 
 FROM_RECIPE = ("warm_start", "random_state", "max_iter", "C", "alpha", "eta0", "learning_rate", "n_jobs")
@@ -140,8 +140,8 @@ class LinearModel:
         return np.concatenate(learnt).astype(np.float32)
 
     def _kind(self) -> Any:
-        linear = required("sklearn.linear_model", "sklearn")
-        mixin = required("sklearn.base", "sklearn").ClassifierMixin
+        linear = required("sklearn.linear_model", extra="sklearn")
+        mixin = required("sklearn.base", extra="sklearn").ClassifierMixin
         kind = getattr(linear, self.estimator, None) if self.estimator in linear.__all__ else None
         goes_on = self.estimator == "LogisticRegression" or hasattr(kind, "partial_fit")
         if not isinstance(kind, type) or not issubclass(kind, mixin) or not goes_on:

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.extras import required
 from koinon.learning.models.base import Labels, Matrix, Training, Vector
 from koinon.learning.models.custom import load_code
 from koinon.learning.models.descent import mini_batches
-from koinon.learning.models.extras import required
 from koinon.learning.models.outputs import probabilities_of
 
 
@@ -90,7 +90,7 @@ class TorchModel:
         return self._made(0)
 
     def _made(self, seed: int) -> Any:
-        torch = required("torch", "torch")
+        torch = required("torch", extra="torch")
         try:
             with alone(torch, seed):
                 found = self._factory[0](self.inputs, self.classes, **self.options)
@@ -136,7 +136,7 @@ class TorchModel:
         return _read(self._made(seed % 2**63))
 
     def probabilities(self, vector: Vector, inputs: Matrix) -> NDArray[np.float64]:
-        torch = required("torch", "torch")
+        torch = required("torch", extra="torch")
         module = self._with(vector)
         module.eval()
         with alone(torch, 0), torch.no_grad():
@@ -155,7 +155,7 @@ class TorchModel:
         *,
         drift: Vector | None = None,
     ) -> Vector:
-        torch = required("torch", "torch")
+        torch = required("torch", extra="torch")
         module = self._with(vector)
         module.train()
         parameters = [each for each in module.parameters() if each.requires_grad]
@@ -179,7 +179,7 @@ class TorchModel:
         return _read(module)
 
     def _loss(self, outputs: Any, targets: Any) -> Any:
-        functional = required("torch.nn.functional", "torch")
+        functional = required("torch.nn.functional", extra="torch")
         logits = outputs.reshape(outputs.shape[0], -1)
         self._check(logits.shape[1])
         if logits.shape[1] == 1:
@@ -198,7 +198,7 @@ class TorchModel:
                 f"The model has {self.size} parameters, the vector {vector.shape}.",
                 code="learning.vector_size",
             )
-        torch, module, start = required("torch", "torch"), copy.deepcopy(self._template), 0
+        torch, module, start = required("torch", extra="torch"), copy.deepcopy(self._template), 0
         with torch.no_grad():
             for values in _state(module).values():
                 piece = torch.tensor(vector[start : start + values.numel()])
@@ -253,7 +253,7 @@ def _read(module: Any) -> Vector:
 
 def _mlp(inputs: int, classes: int, *, hidden: tuple[int, ...] = (64,), dropout: float = 0.0) -> Any:
     """Linear layers with ReLU between them."""
-    nn = required("torch.nn", "torch")
+    nn = required("torch.nn", extra="torch")
     widths, layers = (inputs, *hidden), []
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
@@ -264,7 +264,7 @@ def _mlp(inputs: int, classes: int, *, hidden: tuple[int, ...] = (64,), dropout:
 
 def _cnn(inputs: int, classes: int, *, channels: tuple[int, ...] = (16, 32), hidden: int = 64) -> Any:
     """Square grey images: 3x3 convolutions, each halving the side, then two linear layers."""
-    nn = required("torch.nn", "torch")
+    nn = required("torch.nn", extra="torch")
     side = round(inputs**0.5)
     if side * side != inputs or side >> len(channels) < 1:
         raise BadInput(

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.extras import required
 from koinon.learning.models.base import Labels, Matrix, Training, Vector
-from koinon.learning.models.extras import required
 from koinon.learning.models.outputs import Scores, probabilities_of
 
 MAXIMUM_ROWS = 2**22
@@ -228,7 +228,7 @@ class Trees:
     def _grow(
         self, before: Scores | None, inputs: Matrix, labels: Labels, training: Training, seed: int
     ) -> Vector:
-        lightgbm = required("lightgbm", "trees")
+        lightgbm = required("lightgbm", extra="trees")
         settings = {
             "objective": "binary" if self.classes == 2 else "multiclass",
             "num_leaves": self.leaves,

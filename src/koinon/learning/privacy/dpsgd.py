@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.extras import required
 from koinon.learning.models.base import Training
-from koinon.learning.models.extras import required
 from koinon.learning.privacy.noise import fresh_seed, gaussian
 from koinon.learning.privacy.stream import Stream
 
@@ -96,7 +96,7 @@ class PrivateGradients:
         self._add_noise()
 
     def _add_noise(self) -> None:
-        torch, parameters = required("torch", "torch"), self._optimiser.params
+        torch, parameters = required("torch", extra="torch"), self._optimiser.params
         deviation = self.noise_multiplier * self.row_clip_norm / self._batch
         if deviation:
             drawn = gaussian(deviation, sum(each.numel() for each in parameters), self._noise)
@@ -105,7 +105,7 @@ class PrivateGradients:
                 parameter.grad += part.reshape(parameter.shape).to(parameter.grad)
 
     def _prepare(self, module: Any) -> None:
-        torch, opacus = required("torch", "torch"), required("opacus", "torch")
+        torch, opacus = required("torch", extra="torch"), required("opacus", extra="torch")
         problems = opacus.validators.ModuleValidator.validate(module, strict=False)
         if problems:
             raise BadInput(

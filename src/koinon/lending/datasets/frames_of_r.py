@@ -14,7 +14,7 @@ import pickle
 from typing import Any, Final
 
 from koinon.errors import IntegrityError
-from koinon.learning.models.extras import required
+from koinon.extras import required
 
 _ALLOWED: Final = {
     ("pandas.core.frame", "DataFrame"): "pandas.core.frame",
@@ -53,7 +53,7 @@ def read_pickled_frame(content: bytes) -> dict[str, list[Any]]:
     SetupError
         pandas is not installed.
     """
-    required("pandas", "lending")
+    required("pandas", extra="lending")
     try:
         unpacked = lzma.LZMADecompressor().decompress(content, MOST_BYTES)
         frame = _Reader(io.BytesIO(unpacked)).load()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.markets.extras import required
+from koinon.extras import required
 
 Floats = NDArray[np.float64]
 
@@ -127,7 +127,7 @@ def simulate(portfolio: Portfolio, correlation: float, runs: int, seed: int) -> 
     BadInput
         The correlation is not in [0, 1), or there are no runs.
     """
-    special = required("scipy.special")
+    special = required("scipy.special", extra="markets")
     _check(correlation, runs)
     generator = np.random.default_rng(seed)
     threshold = special.ndtri(portfolio.pd)
@@ -145,7 +145,7 @@ def simulate(portfolio: Portfolio, correlation: float, runs: int, seed: int) -> 
 def vasicek_quantile(pd: float, lgd: float, correlation: float, level: float) -> float:
     """The loss of an infinitely fine portfolio at a confidence level, as a share of its exposure: the formula
     behind Basel's risk weights."""
-    special = required("scipy.special")
+    special = required("scipy.special", extra="markets")
     _check(correlation, 1)
     if not 0 <= pd <= 1 or not 0 <= lgd <= 1 or not 0 < level < 1:
         raise BadInput("PD, LGD and level lie between 0 and 1.", code="lending.portfolio")

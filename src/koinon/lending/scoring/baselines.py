@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.scoring.frame import Categorical, Floats, Frame, Numeric
 
 
@@ -17,7 +17,7 @@ def constant_chances(teach: Frame, judged: Frame) -> Floats:
 def logistic_chances(teach: Frame, judged: Frame) -> Floats:
     """Logistic regression on the columns as they stand: standardised, medians for missing values with a mark,
     one column a category that at least 1 % of the rows have."""
-    logistic = required("sklearn.linear_model", "lending").LogisticRegression(max_iter=1000)
+    logistic = required("sklearn.linear_model", extra="lending").LogisticRegression(max_iter=1000)
     one, two = _design(teach, teach), _design(teach, judged)
     fitted = logistic.fit(one, teach.labels, sample_weight=teach.weights)
     found: Floats = fitted.predict_proba(two)[:, 1]

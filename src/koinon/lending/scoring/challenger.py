@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from koinon.errors import BadInput, NotFound
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.scoring.calibration import Calibration, calibrate
 from koinon.lending.scoring.frame import Categorical, Floats, Frame, Integers
 from koinon.lending.scoring.measures import log_odds
@@ -67,7 +67,7 @@ class Challenger:
 
     @cached_property
     def _booster(self) -> Any:
-        return required("lightgbm", "lending").Booster(model_str=self.trees)
+        return required("lightgbm", extra="lending").Booster(model_str=self.trees)
 
     def raw(self, frame: Frame) -> Floats:
         """Uncalibrated probability of going bad of each row."""
@@ -139,7 +139,7 @@ def fit_challenger(frame: Frame, seed: int = 0) -> Challenger:
     SetupError
         LightGBM is not installed.
     """
-    lightgbm = required("lightgbm", "lending")
+    lightgbm = required("lightgbm", extra="lending")
     categories = tuple(
         column.categories if isinstance(column, Categorical) else () for column in frame.columns.values()
     )

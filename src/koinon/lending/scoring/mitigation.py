@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from koinon.errors import BadInput
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.fairness import Audit, approve_safest, audit
 from koinon.lending.scorecard_table import ScorecardTable
 from koinon.lending.scoring.calibration import calibrate
@@ -208,8 +208,8 @@ def _parity(groups: Texts) -> Weigh:
     """
 
     def weigh(evidence: Floats, labels: Integers, **_options: Any) -> tuple[float, Floats]:
-        reductions = required("fairlearn.reductions", "lending")
-        logistic = required("sklearn.linear_model", "lending").LogisticRegression
+        reductions = required("fairlearn.reductions", extra="lending")
+        logistic = required("sklearn.linear_model", extra="lending").LogisticRegression
         rate = float(labels.mean())
         search = reductions.ExponentiatedGradient(
             logistic(C=1.0, max_iter=500),

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.scoring.frame import Floats, Integers
 from koinon.lending.scoring.measures import expit
 
@@ -43,7 +43,7 @@ def fit_weights(
     SetupError
         SciPy is not installed.
     """
-    minimize = required("scipy.optimize", "lending").minimize
+    minimize = required("scipy.optimize", extra="lending").minimize
     each = np.ones(len(labels)) if weights is None else weights
     total = float(each.sum())
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.markets.extras import required
+from koinon.extras import required
 from koinon.markets.routing.laplacian import solve
 from koinon.markets.routing.market import Market, agreed_prices
 from koinon.markets.routing.tables import Floats
@@ -141,7 +141,7 @@ class _Dual:
             there = self.at(point * stretch)
             return there.value / size, there.gradient * stretch / size
 
-        found = required("scipy.optimize").minimize(
+        found = required("scipy.optimize", extra="markets").minimize(
             function,
             start.level / stretch,
             jac=True,

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from koinon.markets.extras import required
+from koinon.extras import required
 from koinon.markets.routing.tables import Floats, Ints
 
 STEPS: Final = 500
@@ -22,7 +22,7 @@ def solve(coins: Ints, weight: Floats, diagonal: Floats, right: Floats, *, toler
     early, for whoever calls checks what the step brings.
     """
     tokens = len(right)
-    sparse = required("scipy.sparse")
+    sparse = required("scipy.sparse", extra="markets")
     first, second = coins[:, 0], coins[:, 1]
     own = np.bincount(first, weight, tokens) + np.bincount(second, weight, tokens) + diagonal
     links = sparse.coo_matrix((weight, (first, second)), shape=(tokens, tokens)).tocsr()

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from koinon.markets.extras import required
+from koinon.extras import required
 from koinon.markets.routing.laplacian import solve
 from koinon.markets.routing.pools import PPM, Pool, StablePool, WeightedPool
 from koinon.markets.routing.tables import Floats, GeometricTable, Ints, StableTable, Table
@@ -45,12 +45,13 @@ class Market:
 
     def islands(self) -> NDArray[np.int32]:
         """A number for every token, the same for those that pools connect, (tokens,)."""
-        sparse = required("scipy.sparse")
+        sparse = required("scipy.sparse", extra="markets")
         coins = self.coins
         links = sparse.coo_matrix(
             (np.ones(len(coins)), (coins[:, 0], coins[:, 1])), shape=(self.tokens, self.tokens)
         )
-        _, numbers = required("scipy.sparse.csgraph").connected_components(links, directed=False)
+        csgraph = required("scipy.sparse.csgraph", extra="markets")
+        _, numbers = csgraph.connected_components(links, directed=False)
         return np.asarray(numbers, np.int32)
 
 

@@ -20,7 +20,7 @@ from koinon.chain.artifacts import Artifact
 from koinon.chain.canonical import DEVNET_CHAIN_ID, FACTORY, FACTORY_CODE
 from koinon.chain.hashing import keccak256
 from koinon.errors import TransactionFailed
-from koinon.markets.extras import required
+from koinon.extras import required
 
 READER: Final = "0x" + "00" * 19 + "01"
 """Who asks when nobody in particular does."""
@@ -96,7 +96,7 @@ class Bench:
     def __init__(
         self, timestamp: int = 1_700_000_000, *, chain_id: int = DEVNET_CHAIN_ID, keep_logs: bool = True
     ) -> None:
-        self._pyrevm = required("pyrevm")
+        self._pyrevm = required("pyrevm", extra="markets")
         environment = self._pyrevm.Env(cfg=self._pyrevm.CfgEnv(chain_id=chain_id))
         self.evm: Any = self._pyrevm.EVM(env=environment, spec_id="CANCUN")
         self.chain_id = chain_id

@@ -122,5 +122,5 @@ def _file(name: str) -> Path:
     raise SetupError(
         "The market simulator draws prices from real returns that come with skfolio, which is not installed.",
         hint="pip install 'koinon[finance]'",
-        code="markets.no_extra",
+        code="setup.no_extra",
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput, NotFound
-from koinon.treasury.extras import required
+from koinon.extras import required
 
 Floats = NDArray[np.float64]
 
@@ -72,20 +72,20 @@ def inverse_volatility(returns: Floats, names: tuple[str, ...], views: Views | N
 
 
 def _min_variance(_names: tuple[str, ...], _views: Views | None) -> Any:
-    return required("skfolio.optimization").MeanRisk()
+    return required("skfolio.optimization", extra="treasury").MeanRisk()
 
 
 def _risk_budget(_names: tuple[str, ...], _views: Views | None) -> Any:
-    return required("skfolio.optimization").RiskBudgeting()
+    return required("skfolio.optimization", extra="treasury").RiskBudgeting()
 
 
 def _hrp(_names: tuple[str, ...], _views: Views | None) -> Any:
-    return required("skfolio.optimization").HierarchicalRiskParity()
+    return required("skfolio.optimization", extra="treasury").HierarchicalRiskParity()
 
 
 def _min_cvar(_names: tuple[str, ...], _views: Views | None) -> Any:
-    measure = required("skfolio").RiskMeasure.CVAR
-    return required("skfolio.optimization").MeanRisk(risk_measure=measure)
+    measure = required("skfolio", extra="treasury").RiskMeasure.CVAR
+    return required("skfolio.optimization", extra="treasury").MeanRisk(risk_measure=measure)
 
 
 def _black_litterman(names: tuple[str, ...], views: Views | None) -> Any:
@@ -96,10 +96,10 @@ def _black_litterman(names: tuple[str, ...], views: Views | None) -> Any:
     unknown = sorted(set(views.expected) - set(names))
     if unknown:
         raise BadInput(f"There is a view on {unknown[0]}, which is not held.", code="treasury.views")
-    optimization = required("skfolio.optimization")
+    optimization = required("skfolio.optimization", extra="treasury")
     # skfolio reads names as symbols of an equation, so assets go by number there.
     numbers = {name: f"a{place}" for place, name in enumerate(names)}
-    prior = required("skfolio.prior").BlackLitterman(
+    prior = required("skfolio.prior", extra="treasury").BlackLitterman(
         views=[f"{numbers[name]} == {value!r}" for name, value in views.expected.items()],
         view_confidences=[views.confidence.get(name, 0.5) for name in views.expected],
         tau=TAU,
@@ -157,7 +157,7 @@ def allocate(method: str, returns: Floats, names: tuple[str, ...], views: Views 
         return equal_weight(returns, names)
     if method == "inverse-volatility":
         return inverse_volatility(returns, names)
-    pandas = required("pandas")
+    pandas = required("pandas", extra="treasury")
     model = _SKFOLIO[method](names, views)
     table = pandas.DataFrame(returns, columns=[f"a{place}" for place in range(len(names))])
     try:

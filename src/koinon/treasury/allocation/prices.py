@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.treasury.extras import required
+from koinon.extras import required
 
 Floats = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -119,7 +119,7 @@ def _csv(path: Path) -> tuple[list[str], list[list[Any]]]:
 
 
 def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
-    parquet = required("pyarrow.parquet", "parquet")
+    parquet = required("pyarrow.parquet", extra="parquet")
     try:
         table = parquet.read_table(path)
     except Exception as error:  # pyarrow's own kinds, which are not imported here
@@ -130,7 +130,7 @@ def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
 def sp500_prices(rows: int | None = None) -> Prices:
     """20 stocks of the S&P 500, daily from 1990 to 2022: skfolio's ``load_sp500_dataset``, which needs no
     network. They are stocks that lived to be chosen: every method here looks better than it was."""
-    table = required("skfolio.datasets").load_sp500_dataset()
+    table = required("skfolio.datasets", extra="treasury").load_sp500_dataset()
     prices = Prices(
         table.index.to_numpy().astype("datetime64[s]"),
         tuple(map(str, table.columns)),

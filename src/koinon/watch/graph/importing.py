@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.extras import required
 from koinon.markets.history.history import History
-from koinon.watch.extras import required
 from koinon.watch.graph.edges import Edges
 
 READERS: Final = {".parquet": "read_parquet", ".csv": "read_csv", ".gz": "read_csv"}
@@ -108,7 +108,7 @@ def sorted_on_disk(
     label : str
         A column of true and false to keep beside them, if any.
     """
-    duckdb = required("duckdb")
+    duckdb = required("duckdb", extra="watch")
     named = columns or Columns()
     with tempfile.TemporaryDirectory(prefix="koinon-edges-") as folder:
         connection = duckdb.connect(str(Path(folder) / "edges.duckdb"))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.compute import run_all
-from koinon.watch.extras import required
+from koinon.extras import required
 from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.importing import MEMORY, Columns, sorted_on_disk
 from koinon.watch.graph.stream import Stream
@@ -78,7 +78,7 @@ def write_features(
     Memory holds one piece and the longest window, whatever the file's length. Returns the number of rows;
     errors as `read_edges`.
     """
-    duckdb = required("duckdb")
+    duckdb = required("duckdb", extra="watch")
     folder.mkdir(parents=True, exist_ok=True)
     names, stream, total = column_names(windows_s), Stream(windows_s), 0
     with sorted_on_disk(path, columns, memory=memory) as opened, duckdb.connect() as writer:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from koinon.watch.extras import required
+from koinon.extras import required
 from koinon.watch.graph.edges import Edges
 
 DAMPING: Final = 0.85
@@ -21,7 +21,7 @@ MOST_STEPS: Final = 200
 
 def adjacency(edges: Edges, *, by_amount: bool = False) -> Any:
     """scipy.sparse CSR of (accounts, accounts): how often (``by_amount``: how much) row paid column."""
-    sparse = required("scipy.sparse")
+    sparse = required("scipy.sparse", extra="watch")
     weights = edges.amount if by_amount else np.ones(len(edges))
     shape = (edges.accounts, edges.accounts)
     return sparse.csr_array((weights, (edges.source, edges.target)), shape=shape)
@@ -29,7 +29,7 @@ def adjacency(edges: Edges, *, by_amount: bool = False) -> Any:
 
 def components(edges: Edges) -> NDArray[np.int32]:
     """The number of each account's component, directions ignored; int32[accounts]."""
-    csgraph = required("scipy.sparse.csgraph")
+    csgraph = required("scipy.sparse.csgraph", extra="watch")
     _, labels = csgraph.connected_components(adjacency(edges), directed=True, connection="weak")
     return np.asarray(labels, dtype=np.int32)
 
@@ -37,7 +37,7 @@ def components(edges: Edges) -> NDArray[np.int32]:
 def circles(edges: Edges) -> NDArray[np.int32]:
     """The number of each account's strongly connected component: two accounts share one where money can go
     from either to the other, whatever the times."""
-    csgraph = required("scipy.sparse.csgraph")
+    csgraph = required("scipy.sparse.csgraph", extra="watch")
     _, labels = csgraph.connected_components(adjacency(edges), directed=True, connection="strong")
     return np.asarray(labels, dtype=np.int32)
 
@@ -66,7 +66,7 @@ def pagerank(edges: Edges, *, by_amount: bool = False, damping: float = DAMPING)
 
 def core_numbers(edges: Edges) -> NDArray[np.int32]:
     """Each account's core number in the graph of who dealt with whom (Seidman 1983); int32[accounts]."""
-    rustworkx = required("rustworkx")
+    rustworkx = required("rustworkx", extra="watch")
     low, high = np.minimum(edges.source, edges.target), np.maximum(edges.source, edges.target)
     apart = low != high
     pairs = np.unique((low[apart].astype(np.int64) << 32) | high[apart])

@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput, IntegrityError
-from koinon.watch.extras import required
+from koinon.extras import required
 from koinon.watch.laundering.clusters import clusters
 from koinon.watch.laundering.measuring import Labels, Scores
 from koinon.watch.laundering.rules import Rules
@@ -76,7 +76,7 @@ class Model:
 
     @cached_property
     def _booster(self) -> Any:
-        return required("lightgbm").Booster(model_str=self.text)
+        return required("lightgbm", extra="watch").Booster(model_str=self.text)
 
     def scores(self, table: Table) -> Scores:
         """From 0 to 1 for each transfer."""
@@ -171,7 +171,7 @@ def learn(
                 hint="Give more days or more labels.",
                 code="watch.learn",
             )
-    lightgbm = required("lightgbm")
+    lightgbm = required("lightgbm", extra="watch")
     rows = table.chosen(used)
     counts = np.ones(len(table.edges)) if weights is None else weights
     settings = {**SETTINGS, "seed": seed}

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from koinon.watch.extras import required
+from koinon.extras import required
 from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.windows import DAY_S, WEEK_S
 from koinon.watch.laundering.measuring import Labels, Measured, average_precision, bootstrapped
@@ -89,7 +89,7 @@ def learn(
     every: list[Day], edges: Edges, illicit: Labels, kind: str, seed: int = 0, *, epochs: int = 30
 ) -> dict[str, Any]:
     """The network's weights after some rounds over these days."""
-    torch = required("torch", "torch")
+    torch = required("torch", extra="torch")
     random = torch.Generator().manual_seed(seed)
     shapes = {
         "own": (_INPUTS, HIDDEN),
@@ -120,14 +120,14 @@ def learn(
 
 def score(weights: dict[str, Any], day: Day, edges: Edges, kind: str, seed: int = 0) -> NDArray[np.float64]:
     """From 0 to 1 for each of the day's transfers."""
-    torch = required("torch", "torch")
+    torch = required("torch", extra="torch")
     with torch.no_grad():
         logits = _forward(weights, _graph(day, kind, seed), *_ends(day, edges))
         return np.asarray(torch.sigmoid(logits).numpy(), dtype=np.float64)
 
 
 def _forward(weights: dict[str, Any], graph: tuple[Any, Any], source: Any, target: Any, about: Any) -> Any:
-    torch = required("torch", "torch")
+    torch = required("torch", extra="torch")
     inputs, mean = graph
 
     def layer(state: Any, own: str, near: str) -> Any:
@@ -141,7 +141,7 @@ def _forward(weights: dict[str, Any], graph: tuple[Any, Any], source: Any, targe
 
 def _graph(day: Day, kind: str, seed: int) -> tuple[Any, Any]:
     """The inputs, and the matrix that takes the mean over an account's neighbours."""
-    torch = required("torch", "torch")
+    torch = required("torch", extra="torch")
     inputs = torch.from_numpy(day.inputs)
     if kind == "none":
         return inputs, None
@@ -157,7 +157,7 @@ def _graph(day: Day, kind: str, seed: int) -> tuple[Any, Any]:
 
 
 def _ends(day: Day, edges: Edges) -> tuple[Any, Any, Any]:
-    torch = required("torch", "torch")
+    torch = required("torch", extra="torch")
     rows = day.rows
     amount = np.log1p(edges.amount[rows])
     hour = edges.timestamp[rows] % DAY_S / DAY_S * 2 * np.pi

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.watch.extras import required
+from koinon.extras import required
 
 REJECTED: Final = 0.05
 """The p-value below which a test rejects."""
@@ -95,6 +95,6 @@ def _likelihood(calm: int, bad: int, share: float) -> float:
 
 
 def _tested(ratio: float, freedom: int) -> Tested:
-    special = required("scipy.special")
+    special = required("scipy.special", extra="watch")
     bounded = max(ratio, 0.0)  # below 0 by rounding only
     return Tested(bounded, float(special.chdtrc(freedom, bounded)))

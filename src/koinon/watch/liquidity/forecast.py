@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
-from koinon.watch.extras import required
+from koinon.extras import required
 from koinon.watch.liquidity.flows import Flows
 
 Floats = NDArray[np.float64]
@@ -203,7 +203,7 @@ def forecast(
 def _learnt(known: Floats, wanted: Floats, horizon: int, quantiles: Sequence[float], asked: Floats) -> Floats:
     """(quantiles, days asked): trees taught as of the end of the last day of ``known``, with the days whose
     outcome was over by then."""
-    lightgbm = required("lightgbm")
+    lightgbm = required("lightgbm", extra="watch")
     end = len(known) - horizon
     start = max(SPANS) - 1
     told = []

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.scorecard_table import MISSING
 from koinon.lending.scoring.binning.base import (
     MOST_BINS,
@@ -87,7 +87,7 @@ def _matrix(rows: Integers) -> Floats:
 
 
 def _grow(rows: Integers, frame: Frame, directions: list[int], seed: int) -> Any:
-    lightgbm = required("lightgbm", "lending")
+    lightgbm = required("lightgbm", extra="lending")
     earlier, held = held_back(frame, HELD_BACK, seed)
     options = {
         "objective": "binary",

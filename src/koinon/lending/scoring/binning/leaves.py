@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.scoring.frame import Floats, Integers
 
 
@@ -20,7 +20,7 @@ def leaf_edges(values: Integers, wanted: Floats, most: int, least: int) -> tuple
     """
     if not values.size or np.unique(values).size < 2 or len(values) < 2 * least:
         return ()
-    tree = required("sklearn.tree", "lending").DecisionTreeRegressor(
+    tree = required("sklearn.tree", extra="lending").DecisionTreeRegressor(
         max_leaf_nodes=most, min_samples_leaf=least, random_state=0
     )
     # scikit-learn reads float32: ranks stay exact where large values would be rounded together

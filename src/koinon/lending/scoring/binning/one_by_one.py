@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from koinon.learning.models.extras import required
+from koinon.extras import required
 from koinon.lending.scorecard_table import MISSING
 from koinon.lending.scoring.binning.base import (
     Bins,
@@ -52,7 +52,7 @@ def optimal_bins(frame: Frame, monotone: Monotone | None = None, seed: int = 0) 
         optbinning is not installed.
     """
     del seed  # nothing is drawn
-    maker = required("optbinning", "lending").OptimalBinning
+    maker = required("optbinning", extra="lending").OptimalBinning
 
     def edges(values: Integers, labels: Integers, rows: int, direction: int) -> tuple[int, ...]:
         del rows

@@ -62,12 +62,12 @@ def routing(stage: Stage) -> None:
         # The third is out of line, so that going round pays.
         amounts = (100 * ETHER, 100 * ETHER) if number < 2 else _skewed(stage, pair, tokens[0])
         note = "the first of a pair" if number == 0 else ""
-        arguments = (pair, *amounts, 0, LARGEST, owner)
+        arguments = (pair, *amounts, 0, 0, 0, LARGEST, owner)
         if note:
             stage.measure(router, "add_liquidity", *arguments, note=note)
         else:
             stage.send(router, "add_liquidity", *arguments)
-    stage.measure(router, "add_liquidity", pairs[0], ETHER, ETHER, 0, LARGEST, owner, note="more")
+    stage.measure(router, "add_liquidity", pairs[0], ETHER, ETHER, 0, 0, 0, LARGEST, owner, note="more")
     around = [
         (pairs[number], tokens[number].address, tokens[(number + 1) % 3].address, PAIR_FEE_PPM)
         for number in range(3)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import pytest
 
 from koinon.chain import artifacts
@@ -62,6 +64,38 @@ def test_liquidity_swaps_and_out_again(markets, trader, funded):
     assert markets.pairs.read(pair.address).shares == 1_000
 
 
+def test_dust_given_to_an_empty_pair_robs_nobody(chain, markets, trader, new_account):
+    ether, dollars = new_token(chain, trader, "tETH", 18), new_token(chain, trader, "tUSD", 6)
+    pair = markets.pairs.create(trader, ether.address, dollars.address)
+    sender = chain.sender(trader)
+    for token in (ether, dollars):
+        sender.send(chain.contract("Coin", token.address).transaction("transfer", pair, 1_000))
+    sender.send(markets.pairs.contract(pair).transaction("sync"))
+    found, added = markets.provide(trader, ether, 100 * ETHER, dollars, 200_000 * DOLLAR)
+    assert {added.amount0, added.amount1} == {100 * ETHER, 200_000 * DOLLAR}
+    assert added.shares == isqrt(100 * ETHER * 200_000 * DOLLAR) - 1_000
+    assert found.shares == added.shares + 1_000
+
+
+def test_a_price_that_moves_while_liquidity_is_on_its_way_costs_nothing(chain, markets, trader, funded):
+    pair, ether, dollars = funded
+    due = pair.liquidity(ETHER, ETHER)
+    hops, expected = markets.quote(ether, dollars, 10 * ETHER)
+    markets.swap(trader, hops, 10 * ETHER, expected)
+    before = markets.balance(ether, trader.address)
+    with pytest.raises(TransactionFailed) as refusal:
+        markets.pairs.add_liquidity(
+            trader,
+            pair.address,
+            due.amount0,
+            due.amount1,
+            minimum0=at_least(due.amount0, 50),
+            minimum1=at_least(due.amount1, 50),
+        )
+    assert refusal.value.reason == "the price has moved"
+    assert markets.balance(ether, trader.address) == before
+
+
 def test_a_swap_for_less_than_its_minimum_costs_nothing(markets, trader, funded):
     _, ether, dollars = funded
     hops, expected = markets.quote(dollars, ether, 1_000 * DOLLAR)
@@ -82,6 +116,8 @@ def test_what_cannot_be_asked_for(chain, markets, trader, funded):
         (lambda: markets.withdraw(trader, pair, pair.shares), BadInput, "markets.not_so_many_shares"),
         (lambda: markets.swap(trader, [], 1, 1), BadInput, "markets.no_hops"),
         (lambda: at_least(1, 10_000), BadInput, "markets.slippage"),
+        (lambda: markets.provide(trader, other, 1_000, dollars, 1_000), BadInput, "markets.too_little"),
+        (lambda: markets.provide(trader, ether, 0, dollars, DOLLAR), BadInput, "markets.too_little"),
         (lambda: dollars.units("0.0000001"), BadInput, "markets.amount"),
         (lambda: dollars.units("-1"), BadInput, "markets.amount"),
         (lambda: dollars.units("many"), BadInput, "markets.amount"),

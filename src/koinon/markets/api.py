@@ -53,17 +53,30 @@ class Markets:
     ) -> tuple[Pair, Liquidity]:
         """Put liquidity into the pair of two tokens, which is created where it is not there yet.
 
-        At most these amounts go in, in the proportion of the reserves; the first to come sets it.
+        At most these amounts go in, in the proportion of the reserves; whoever gets the first shares sets it.
+        TransactionFailed, and nothing is paid, where the price moves by more than the slippage meanwhile;
+        BadInput for too little to make first shares of.
         """
         pair = self.pairs.read(self.pairs.create(account, token_a.address, token_b.address))
         first, second = (
             (amount_a, amount_b) if pair.token0.address == token_a.address else (amount_b, amount_a)
         )
-        minimum = 1
-        if pair.shares:
-            share = min(first * pair.shares // pair.reserve0, second * pair.shares // pair.reserve1)
-            minimum = at_least(share, slippage_bps)
-        added = self.pairs.add_liquidity(account, pair.address, first, second, minimum_shares=minimum)
+        expected = pair.liquidity(first, second)
+        if expected.shares <= 0:
+            raise BadInput(
+                "So little makes no share of the pair.",
+                hint="Put in more of both coins.",
+                code="markets.too_little",
+            )
+        added = self.pairs.add_liquidity(
+            account,
+            pair.address,
+            first,
+            second,
+            minimum0=at_least(expected.amount0, slippage_bps),
+            minimum1=at_least(expected.amount1, slippage_bps),
+            minimum_shares=at_least(expected.shares, slippage_bps),
+        )
         return self.pairs.read(pair.address), added
 
     def withdraw(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 from koinon.chain.account import Account
@@ -16,6 +17,8 @@ from koinon.errors import BadInput, NotFound
 from koinon.markets.tokens import Token, leave_for, token_at
 
 PAIR_FEE_PPM: Final = 3_000
+MINIMUM_LIQUIDITY: Final = 1_000
+"""Shares of a pair's first liquidity that nobody can ever redeem."""
 PATIENCE_S: Final = 1_200
 """How long a swap that was sent may wait for its block."""
 BPS: Final = 10_000
@@ -36,6 +39,15 @@ class Hop:
 
 
 @dataclass(frozen=True)
+class Liquidity:
+    """What went in or came out, and for how many shares."""
+
+    amount0: int
+    amount1: int
+    shares: int
+
+
+@dataclass(frozen=True)
 class Pair:
     """A pair as of one block: reserves in smallest units, ``shares`` the supply of its LP token."""
 
@@ -51,6 +63,22 @@ class Pair:
         reserve_in, reserve_out = self._ordered(token_in)
         counted = amount_in * (1_000_000 - PAIR_FEE_PPM)
         return counted * reserve_out // (reserve_in * 1_000_000 + counted) if reserve_in else 0
+
+    def liquidity(self, amount0: int, amount1: int) -> Liquidity:
+        """What at most these amounts would pay in and bring now, as the router and the pair count.
+
+        0 shares or fewer: the pair refuses so little. Reserves without shares were given away and say nothing
+        about the price.
+        """
+        if not self.shares:
+            return Liquidity(amount0, amount1, isqrt(amount0 * amount1) - MINIMUM_LIQUIDITY)
+        fitting = amount0 * self.reserve1 // self.reserve0
+        if fitting <= amount1:
+            amount1 = fitting
+        else:
+            amount0 = amount1 * self.reserve0 // self.reserve1
+        shares = min(amount0 * self.shares // self.reserve0, amount1 * self.shares // self.reserve1)
+        return Liquidity(amount0, amount1, shares)
 
     def hop(self, token_in: str) -> Hop:
         """This pair as a hop; errors as in `amount_out`."""
@@ -68,15 +96,6 @@ class Pair:
             hint=f"It trades {self.token0.symbol} and {self.token1.symbol}.",
             code="markets.not_in_pair",
         )
-
-
-@dataclass(frozen=True)
-class Liquidity:
-    """What went in or came out, and for how many shares."""
-
-    amount0: int
-    amount1: int
-    shares: int
 
 
 class Pairs:
@@ -139,17 +158,30 @@ class Pairs:
         amount0: int,
         amount1: int,
         *,
+        minimum0: int = 0,
+        minimum1: int = 0,
         minimum_shares: int = 1,
         to: str | None = None,
     ) -> Liquidity:
-        """Pay in at most these amounts, in the proportion of the reserves."""
+        """Pay in at most these amounts, in the proportion of the reserves where the pair has shares.
+
+        TransactionFailed where that takes less of a coin, or gives fewer shares, than the minimum.
+        """
         contract = self.contract(pair)
         receiver = to or account.address
         calls = [
             *leave_for(self.chain, account, contract.call("token0"), self.router.address, amount0),
             *leave_for(self.chain, account, contract.call("token1"), self.router.address, amount1),
             self.router.transaction(
-                "add_liquidity", pair, amount0, amount1, minimum_shares, self.deadline(), receiver
+                "add_liquidity",
+                pair,
+                amount0,
+                amount1,
+                minimum0,
+                minimum1,
+                minimum_shares,
+                self.deadline(),
+                receiver,
             ),
         ]
         receipt = self._send(account, calls)

@@ -194,11 +194,15 @@ def test_liquidity_goes_into_a_pair_in_proportion_and_out_again(stage):
         (WHOLE, 9_000 * WHOLE) if pair.token0() == stage.tokens["ether"].address else (9_000 * WHOLE, WHOLE)
     )
     add = stage.router.add_liquidity
+    least = (min(first, 2_000 * WHOLE), min(second, 2_000 * WHOLE))
     with boa.reverts("less than the minimum"):
-        add(pair, first, second, 2**128, FOR_EVER, stage.trader, sender=stage.trader)
+        add(pair, first, second, *least, 2**128, FOR_EVER, stage.trader, sender=stage.trader)
+    for minimums in ((least[0] + 1, 0), (0, least[1] + 1)):
+        with boa.reverts("the price has moved"):
+            add(pair, first, second, *minimums, 0, FOR_EVER, stage.trader, sender=stage.trader)
     with boa.reverts("deadline past"):
-        add(pair, first, second, 0, boa.env.timestamp - 1, stage.trader, sender=stage.trader)
-    shares = add(pair, first, second, 1, FOR_EVER, stage.trader, sender=stage.trader)
+        add(pair, first, second, 0, 0, 0, boa.env.timestamp - 1, stage.trader, sender=stage.trader)
+    shares = add(pair, first, second, *least, 1, FOR_EVER, stage.trader, sender=stage.trader)
     assert pair.balanceOf(stage.trader) == shares
     assert (stage.balance("ether"), stage.balance("dollars")) == (9 * WHOLE, 8_000 * WHOLE)
     pair.approve(stage.router, shares, sender=stage.trader)
@@ -217,5 +221,7 @@ def test_the_first_liquidity_sets_the_proportion(stage):
     pair = create_pair(stage.factory, stage.tokens["dollars"], stage.tokens["euros"])
     stage.give("dollars", 5 * WHOLE)
     stage.give("euros", 5 * WHOLE)
-    stage.router.add_liquidity(pair, WHOLE, 4 * WHOLE, 1, FOR_EVER, stage.trader, sender=stage.trader)
+    stage.router.add_liquidity(
+        pair, WHOLE, 4 * WHOLE, WHOLE, 4 * WHOLE, 1, FOR_EVER, stage.trader, sender=stage.trader
+    )
     assert tuple(pair.getReserves())[:2] == (WHOLE, 4 * WHOLE)

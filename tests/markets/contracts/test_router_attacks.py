@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 from koinon.chain.hashing import keccak256
 from tests.contracts_support import NOBODY, account, fresh_chain
 from tests.markets.contracts.router_stage import FOR_EVER, make_stage, swap
-from tests.markets.contracts.support import WHOLE, amount_out, market_mock
+from tests.markets.contracts.support import MINIMUM_LIQUIDITY, WHOLE, amount_out, create_pair, market_mock
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,39 @@ def test_a_sandwich_earns_nothing_from_an_order_with_a_minimum(stage):
         swap(stage, path, WHOLE, fair * 995 // 1_000)
     back = swap(stage, stage.path("dollars", "pair", "ether"), got, to=attacker, sender=attacker)
     assert back < 20 * WHOLE
+
+
+def test_dust_in_an_empty_pair_does_not_set_the_price_for_its_first_provider(stage):
+    """An attacker gives an empty pair a little of both and syncs: without shares that is no price."""
+    dollars, euros = stage.tokens["dollars"], stage.tokens["euros"]
+    pair = create_pair(stage.factory, dollars, euros)
+    first, second = (dollars, euros) if pair.token0() == dollars.address else (euros, dollars)
+    first.mint(pair, 1_000)
+    second.mint(pair, 1)
+    pair.sync()
+    for name in ("dollars", "euros"):
+        stage.give(name, 5 * WHOLE)
+    shares = stage.router.add_liquidity(
+        pair, WHOLE, 4 * WHOLE, WHOLE, 4 * WHOLE, 0, FOR_EVER, stage.trader, sender=stage.trader
+    )
+    assert shares == 2 * WHOLE - MINIMUM_LIQUIDITY
+    assert tuple(pair.getReserves())[:2] == (WHOLE + 1_000, 4 * WHOLE + 1)
+
+
+def test_another_first_provider_cannot_make_the_second_pay_at_their_price(stage):
+    dollars, euros = stage.tokens["dollars"], stage.tokens["euros"]
+    pair = create_pair(stage.factory, dollars, euros)
+    for name in ("dollars", "euros"):
+        stage.give(name, 5 * WHOLE)
+        stage.give(name, 5 * WHOLE, account("attacker"))
+    attacker = account("attacker")
+    stage.router.add_liquidity(pair, 4 * WHOLE, WHOLE // 100, 0, 0, 0, FOR_EVER, attacker, sender=attacker)
+    before = stage.balance("dollars"), stage.balance("euros")
+    with boa.reverts("the price has moved"):
+        stage.router.add_liquidity(
+            pair, WHOLE, WHOLE, WHOLE, WHOLE, 0, FOR_EVER, stage.trader, sender=stage.trader
+        )
+    assert (stage.balance("dollars"), stage.balance("euros")) == before
 
 
 def test_nobody_makes_the_router_pay_by_calling_it_back(stage):

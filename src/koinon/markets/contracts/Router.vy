@@ -119,31 +119,42 @@ def quote(hops: DynArray[IRouter.Hop, MAX_HOPS], amount_in: uint256) -> uint256:
 @external
 @nonreentrant
 def add_liquidity(
-    pair: address, amount0: uint256, amount1: uint256, minimum_shares: uint256, deadline: uint256, to: address
+    pair: address,
+    amount0: uint256,
+    amount1: uint256,
+    minimum0: uint256,
+    minimum1: uint256,
+    minimum_shares: uint256,
+    deadline: uint256,
+    to: address,
 ) -> uint256:
     """
-    @notice Pay both coins into a pair in proportion to its reserves; the first to do so sets the proportion.
+    @notice Pay both coins into a pair in proportion to its reserves. Whoever gets its first shares sets the proportion:
+            what was given to an empty pair before, by `sync`, says nothing about the price and is theirs.
     @param pair The pair.
     @param amount0 The most to pay of its token0.
     @param amount1 The most to pay of its token1.
+    @param minimum0 It reverts when the proportion takes less of token0: then the price is another one.
+    @param minimum1 It reverts when the proportion takes less of token1.
     @param minimum_shares It reverts for fewer.
     @param deadline The last second to carry it out, unix time.
     @param to Who gets the shares.
     @return How many.
     """
     self._begin(deadline, to)
-    reserve0: uint112 = 0
-    reserve1: uint112 = 0
-    at: uint32 = 0
-    reserve0, reserve1, at = staticcall IPair(pair).getReserves()
     paid0: uint256 = amount0
     paid1: uint256 = amount1
-    if reserve0 > 0 and reserve1 > 0:
+    if staticcall IERC20(pair).totalSupply() > 0:
+        reserve0: uint112 = 0
+        reserve1: uint112 = 0
+        at: uint32 = 0
+        reserve0, reserve1, at = staticcall IPair(pair).getReserves()
         fitting: uint256 = amount0 * convert(reserve1, uint256) // convert(reserve0, uint256)
         if fitting <= amount1:
             paid1 = fitting
         else:
             paid0 = amount1 * convert(reserve0, uint256) // convert(reserve1, uint256)
+    assert paid0 >= minimum0 and paid1 >= minimum1, "the price has moved"
     self._pull(staticcall IPair(pair).token0(), pair, paid0)
     self._pull(staticcall IPair(pair).token1(), pair, paid1)
     shares: uint256 = extcall IPair(pair).mint(to)

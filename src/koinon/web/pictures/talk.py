@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from koinon.web.language import gettext as _
 from koinon.web.language import ngettext
+from koinon.web.pictures.arrows import arrow
 from koinon.web.pictures.svg import Point, cut, element, number
 
 _DOT: Final = 9.0
@@ -113,39 +114,10 @@ def _lowest(speakers: Sequence[Speaker], centre: float, radius: float) -> float:
 
 
 def _way(start: Point, end: Point, count: int, most: int) -> Markup:
-    dx, dy = end.x - start.x, end.y - start.y
-    length = math.hypot(dx, dy) or 1.0
-    bend = Point((start.x + end.x) / 2 - _BEND * dy, (start.y + end.y) / 2 + _BEND * dx)
     thick = 1.5 + (_MOST_WIDTH - 1.5) * count / most
-    begin = _towards(start, bend, _DOT + 3)
-    head = _towards(end, bend, _DOT + 3)
-    tail = _towards(end, bend, _DOT + 13)
-    across = Point(-(tail.y - head.y), tail.x - head.x)
-    span = (3 + thick / 2) / 10
-    corners = [
-        head,
-        Point(tail.x + span * across.x, tail.y + span * across.y),
-        Point(tail.x - span * across.x, tail.y - span * across.y),
-    ]
-    middle = Point(bend.x / 2 + (start.x + end.x) / 4, bend.y / 2 + (start.y + end.y) / 4)
-    out = Point(-dy / length, dx / length)
-    curve = f"M{_at(begin)}Q{_at(bend)} {_at(tail)}"
-    return element(
-        "g",
-        {},
-        element("path", {"class": "way", "d": curve, "stroke_width": thick}),
-        element("path", {"class": "way-head", "d": "M" + "L".join(map(_at, corners)) + "Z"}),
-        element(
-            "text",
-            {
-                "class": "note",
-                "x": middle.x + 14 * out.x,
-                "y": middle.y + 14 * out.y + 4,
-                "text_anchor": "middle",
-            },
-            str(count),
-        ),
-    )
+    way = arrow(start, end, thick, gap=_DOT + 3, bend=_BEND)
+    words = {"class": "note", "x": way.label.x, "y": way.label.y, "text_anchor": "middle"}
+    return element("g", {}, *way.drawn(thick), element("text", words, str(count)))
 
 
 def _node(speaker: Speaker, place: int, at: Point, angle: float, *, named: bool) -> Markup:
@@ -169,13 +141,3 @@ def _node(speaker: Speaker, place: int, at: Point, angle: float, *, named: bool)
         {"class": "place", "tabindex": "0", "role": "graphics-symbol", "aria_label": speaker.label},
         *content,
     )
-
-
-def _towards(start: Point, end: Point, distance: float) -> Point:
-    length = math.hypot(end.x - start.x, end.y - start.y) or 1.0
-    part = distance / length
-    return Point(start.x + part * (end.x - start.x), start.y + part * (end.y - start.y))
-
-
-def _at(point: Point) -> str:
-    return f"{number(point.x)} {number(point.y)}"

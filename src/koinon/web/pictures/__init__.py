@@ -13,6 +13,7 @@ from koinon.web.pictures.river import draw_river
 from koinon.web.pictures.round import RoundPicture, Teacher, draw_round
 from koinon.web.pictures.streams import Place, River, Stream
 from koinon.web.pictures.talk import Speaker, Way, draw_talk
+from koinon.web.pictures.times import Times, Track, draw_times
 
 __all__ = [
     "Curve",
@@ -26,7 +27,9 @@ __all__ = [
     "Speaker",
     "Stream",
     "Teacher",
+    "Times",
     "Tone",
+    "Track",
     "Way",
     "draw_curve",
     "draw_line",
@@ -36,4 +39,5 @@ __all__ = [
     "draw_round",
     "draw_shares",
     "draw_talk",
+    "draw_times",
 ]

@@ -105,6 +105,22 @@ def test_a_minority_of_feeders_cannot_leave_the_honest_range(live):
             assert min(honest) <= live.post(lie, *honest[:2]) <= max(honest)
 
 
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_a_minority_of_feeders_can_neither_age_a_round_nor_make_it_younger(live, count):
+    boa.env.time_travel(seconds=MAX_AGE_S)
+    now = boa.env.timestamp
+    liars = (count - 1) // 2
+    for lie in (now - MAX_AGE_S + 1, now):
+        with boa.env.anchor():
+            times = [lie] * liars + [now - 60 + index for index in range(count - liars)]
+            reports = [live.signed(index, PRICE_NOW, at=at) for index, at in enumerate(times)]
+            live.feed.post(2, reports)
+            assert live.feed.latestFeederData()[3] == sorted(times)[(count - 1) // 2]
+            assert now - 60 <= live.feed.latestFeederData()[3] <= now - 60 + count
+            boa.env.time_travel(seconds=MAX_AGE_S - 60)
+            live.feed.latestFeederData()
+
+
 def test_a_majority_that_lies_is_stopped_by_the_market(live):
     boa.env.time_travel(seconds=60)
     live.post(*(5 * [PRICE_NOW * 2]))

@@ -10,7 +10,8 @@
         - Feeders: a fixed set. Each signs (feed, price, second of observation, round); anyone posts `threshold` or
           more of these for the next round, and their median is the round's answer. While fewer than half of `threshold`
           feeders lie, the median is within the range of honest prices, whichever are posted; fewer than half of those
-          posted is enough. A signature serves one feed and one round.
+          posted is enough. A signature serves one feed and one round. The round's time is the lower median of theirs, so
+        that as few liars can neither age a round nor make it younger.
         - Market: the time-weighted average price of a Uniswap V2 pair over at least `window_s` seconds (at most twice
           that), from observations kept here; anyone makes one, and every post does.
         - `latestRoundData` answers only while the round is no older than `max_age_s` and differs from the pair's
@@ -40,7 +41,7 @@ struct Report:
 
 struct Round:
     answer: int256
-    observed_at: uint256  # the oldest report's
+    observed_at: uint256  # the lower median of the reports'
     posted_at: uint256
 
 
@@ -156,7 +157,7 @@ def post(round_id: uint80, reports: DynArray[Report, MAX_FEEDERS]) -> int256:
     feeders: DynArray[address, MAX_FEEDERS] = FEEDERS
     separator: bytes32 = eip712._separator(NAME_HASH, VERSION_HASH, self)
     last: uint256 = self._rounds[self.latest_round].observed_at
-    oldest: uint256 = block.timestamp
+    times: uint256[MAX_FEEDERS] = empty(uint256[MAX_FEEDERS])
     prices: int256[MAX_FEEDERS] = empty(int256[MAX_FEEDERS])
     position: uint256 = 0
     next_feeder: uint256 = 0
@@ -175,7 +176,6 @@ def post(round_id: uint80, reports: DynArray[Report, MAX_FEEDERS]) -> int256:
         assert signatures._signed_by(
             feeders[report.feeder], eip712._digest(separator, struct_hash), report.signature
         ), "invalid signature"
-        oldest = min(oldest, observed_at)
         # Insertion sort: reports are few, and often in order.
         place: uint256 = position
         for _: uint256 in range(position, bound=MAX_FEEDERS):
@@ -184,13 +184,21 @@ def post(round_id: uint80, reports: DynArray[Report, MAX_FEEDERS]) -> int256:
             prices[place] = prices[place - 1]
             place -= 1
         prices[place] = report.price
+        place = position
+        for _: uint256 in range(position, bound=MAX_FEEDERS):
+            if times[place - 1] <= observed_at:
+                break
+            times[place] = times[place - 1]
+            place -= 1
+        times[place] = observed_at
         position += 1
     answer: int256 = prices[count // 2]
     if count % 2 == 0:
         answer = (prices[count // 2 - 1] + answer) // 2
+    observed: uint256 = times[(count - 1) // 2]
     self.latest_round = round_id
-    self._rounds[round_id] = Round(answer=answer, observed_at=oldest, posted_at=block.timestamp)
-    log IPriceFeed.Posted(round_id=round_id, answer=answer, observed_at=oldest, reports=count)
+    self._rounds[round_id] = Round(answer=answer, observed_at=observed, posted_at=block.timestamp)
+    log IPriceFeed.Posted(round_id=round_id, answer=answer, observed_at=observed, reports=count)
     self._observe()
     return answer
 
@@ -213,7 +221,7 @@ def observe() -> bool:
 def latestRoundData() -> (uint80, int256, uint256, uint256, uint80):
     """
     @notice The latest round, only while feeders and market agree and both are fresh.
-    @return Round, answer, second of the oldest observation in it twice (started, updated), round.
+    @return Round, answer, the lower median of its reports' seconds twice (started, updated), round.
     """
     round: Round = self._fresh()
     market: uint256 = self._twap()

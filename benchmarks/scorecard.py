@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from koinon.estimates import Estimate
 from koinon.lending.datasets.reading import load
 from koinon.lending.scoring.challenger import fit_challenger
 from koinon.lending.scoring.frame import Frame
-from koinon.lending.scoring.measures import Estimate, auc, auc_difference
+from koinon.lending.scoring.measures import auc, auc_difference
 from koinon.lending.scoring.points import BINNERS, Plan, fit_points
 from koinon.lending.scoring.reader import read_rows
 from koinon.lending.scoring.splits import split

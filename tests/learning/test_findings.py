@@ -13,13 +13,13 @@ from sklearn.metrics import auc, confusion_matrix, roc_curve
 
 from koinon.chain.keys import Key
 from koinon.errors import BadInput
+from koinon.estimates import Estimate
 from koinon.learning import metrics
 from koinon.learning.api import Learning, model_card
 from koinon.learning.fairness import Fairness
 from koinon.learning.findings import Findings, in_words
 from koinon.learning.gains import Gain, set_aside
 from koinon.learning.groups import Gap, GroupReport
-from koinon.learning.metrics import Interval
 from koinon.learning.splits import Split
 from tests.learning.support import recipe, table
 
@@ -80,7 +80,7 @@ def test_a_model_s_card_says_how_groups_fare_and_who_gains(ran):
 
 def test_a_card_names_only_gaps_that_are_more_than_chance():
     def report(low):
-        gap = Gap("selected", Interval(0.1, low, 0.2), "older", "younger")
+        gap = Gap("selected", Estimate(0.1, low, 0.2), "older", "younger")
         return GroupReport("age", "pays", (), (gap,))
 
     (sentence,) = in_words(Findings(groups=report(0.05)), "AUC")
@@ -88,7 +88,7 @@ def test_a_card_names_only_gaps_that_are_more_than_chance():
     assert in_words(Findings(groups=report(-0.05)), "AUC") == (
         "By age: no gap between groups is more than chance explains.",
     )
-    losing = Gain(Interval(-0.1, -0.2, -0.05))
+    losing = Gain(Estimate(-0.1, -0.2, -0.05))
     (sentence,) = in_words(Findings(gains=(losing, None)), "AUC")
     assert "0 of 1 owners who told gain by it, 1 lose" in sentence
     assert in_words(Findings(), "AUC") == ()

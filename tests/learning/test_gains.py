@@ -10,18 +10,18 @@ import orjson
 import pytest
 
 from koinon.errors import BadInput, IntegrityError
+from koinon.estimates import Estimate
 from koinon.learning import simulation
 from koinon.learning.drift import LARGE, Population, largest_shift
 from koinon.learning.fairness import Fairness
 from koinon.learning.gains import Gain, OwnReport, OwnRows, as_told, kept_population, set_aside
 from koinon.learning.messages import Report, payload_digest
-from koinon.learning.metrics import Interval
 from koinon.tables import Table
 from tests.learning.support import COLUMNS, DOMAIN, SCALING, key, recipe, started, table
 
 KEEPS = Fairness(own_rows=0.25, told="scores")
 GAIN = Gain(
-    Interval(0.0312, -0.0149, 0.0551), 40, Interval(0.8, 0.7, 0.9), Interval(0.77, 0.6, 0.9), ((1, 0.7),)
+    Estimate(0.0312, -0.0149, 0.0551), 40, Estimate(0.8, 0.7, 0.9), Estimate(0.77, 0.6, 0.9), ((1, 0.7),)
 )
 
 
@@ -70,7 +70,7 @@ def test_too_few_rows_or_one_class_say_nothing(rows):
 
 def test_no_more_is_told_than_was_agreed():
     assert as_told(GAIN, "nothing") is None
-    assert as_told(GAIN, "gain") == Gain(Interval(0.03, -0.01, 0.06))
+    assert as_told(GAIN, "gain") == Gain(Estimate(0.03, -0.01, 0.06))
     assert as_told(GAIN, "scores") == GAIN
     assert as_told(None, "scores") is None
 

@@ -12,9 +12,9 @@ import numpy as np
 import orjson
 
 from koinon.errors import BadInput
+from koinon.estimates import Estimate
 from koinon.learning import metrics
 from koinon.learning.drift import Population
-from koinon.learning.metrics import Interval
 from koinon.learning.models.base import Vector
 from koinon.learning.recipe import Recipe
 from koinon.learning.scaling import Scaling
@@ -30,20 +30,20 @@ class Gain:
 
     Attributes
     ----------
-    difference : Interval
+    difference : Estimate
         The common model's score less that of the owner's own, with the bootstrap 95 % interval over its rows.
     rows : int
         On how many rows; 0 where that is not told.
-    together, alone : Interval, optional
+    together, alone : Estimate, optional
         Both scores; None where they are not told.
     trail : tuple of (round, score)
         The common model after each round.
     """
 
-    difference: Interval
+    difference: Estimate
     rows: int = 0
-    together: Interval | None = None
-    alone: Interval | None = None
+    together: Estimate | None = None
+    alone: Estimate | None = None
     trail: tuple[tuple[int, float], ...] = ()
 
     @property
@@ -172,7 +172,7 @@ def as_told(gain: Gain | None, told: str) -> Gain | None:
     if told == "scores":
         return gain
     found = gain.difference
-    return Gain(Interval(*(round(value, 2) for value in (found.value, found.low, found.high))))
+    return Gain(Estimate(*(round(value, 2) for value in (found.value, found.low, found.high))))
 
 
 def _gain(found: dict[str, Any], recipe: Recipe) -> Gain:
@@ -194,11 +194,11 @@ def _gain(found: dict[str, Any], recipe: Recipe) -> Gain:
     return gain
 
 
-def _interval(found: dict[str, Any], least: float) -> Interval:
+def _interval(found: dict[str, Any], least: float) -> Estimate:
     value, low, high = (_number(found[name], least) for name in ("value", "low", "high"))
     if len(found) != 3 or low > high:
         raise ValueError("interval")
-    return Interval(value, low, high)
+    return Estimate(value, low, high)
 
 
 def _number(value: Any, least: float) -> float:

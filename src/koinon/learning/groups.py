@@ -12,16 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import NormalDist
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from koinon.estimates import Z95, Estimate, wilson
 from koinon.learning import metrics
 from koinon.learning.fairness import Fairness
-from koinon.learning.metrics import Interval, Labels, Scores
-
-CONFIDENCE_Z: Final = 1.96
+from koinon.learning.metrics import Labels, Scores
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,9 @@ class Group:
 
     name: str
     rows: int
-    selected: Interval | None
-    opportunity: Interval | None
-    score: Interval | None
+    selected: Estimate | None
+    opportunity: Estimate | None
+    score: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Gap:
     """
 
     figure: str
-    difference: Interval
+    difference: Estimate
     most: str
     least: str
 
@@ -133,12 +131,9 @@ class _Rate:
     def value(self) -> float:
         return self.hits / self.rows
 
-    def interval(self, z: float = CONFIDENCE_Z) -> Interval:
+    def interval(self, z: float = Z95) -> Estimate:
         """Wilson's (1927)."""
-        value, rows = self.value, self.rows
-        middle = (value + z**2 / (2 * rows)) / (1 + z**2 / rows)
-        half = z / (1 + z**2 / rows) * math.sqrt(value * (1 - value) / rows + z**2 / (4 * rows**2))
-        return Interval(value, min(value, max(0.0, middle - half)), max(value, min(1.0, middle + half)))
+        return wilson(self.hits, self.rows, z=z)
 
 
 @dataclass(frozen=True)
@@ -155,10 +150,10 @@ class _Score:
             return None
         return cls(metrics.score(labels, probabilities), metrics.variance(labels, probabilities))
 
-    def interval(self, z: float = CONFIDENCE_Z) -> Interval:
+    def interval(self, z: float = Z95) -> Estimate:
         """By the normal approximation."""
         half = z * self.variance**0.5
-        return Interval(self.value, max(0.0, self.value - half), min(1.0, self.value + half))
+        return Estimate(self.value, max(0.0, self.value - half), min(1.0, self.value + half))
 
 
 def _gap(figure: str, measured: Sequence[tuple[str, _Rate | _Score]]) -> Gap | None:
@@ -172,4 +167,4 @@ def _gap(figure: str, measured: Sequence[tuple[str, _Rate | _Score]]) -> Gap | N
     value = first.value - second.value
     below = math.hypot(first.value - first.low, second.high - second.value)
     above = math.hypot(first.high - first.value, second.value - second.low)
-    return Gap(figure, Interval(value, max(-1.0, value - below), min(1.0, value + above)), most, least)
+    return Gap(figure, Estimate(value, max(-1.0, value - below), min(1.0, value + above)), most, least)

@@ -10,19 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.estimates import Z95, Estimate
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Combine = Callable[[list[float]], float]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured value with its bootstrap 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def auc(labels: Labels, scores: Scores) -> float:
@@ -94,18 +86,18 @@ def chance(classes: int) -> float:
 
 def bootstrap(
     labels: Labels, probabilities: NDArray[np.float64], *, draws: int = 200, seed: int = 0
-) -> Interval:
+) -> Estimate:
     """Percentile bootstrap over rows (Efron 1979)."""
     return _interval(labels, (probabilities,), lambda values: values[0], draws, seed)
 
 
-def quick_interval(labels: Labels, probabilities: NDArray[np.float64]) -> Interval:
+def quick_interval(labels: Labels, probabilities: NDArray[np.float64]) -> Estimate:
     """The score with its 95 % interval by the normal approximation, for measuring after every round.
 
     `bootstrap` is for what is reported.
     """
-    value, half = score(labels, probabilities), 1.96 * variance(labels, probabilities) ** 0.5
-    return Interval(value, max(0.0, value - half), min(1.0, value + half))
+    value, half = score(labels, probabilities), Z95 * variance(labels, probabilities) ** 0.5
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half))
 
 
 def variance(labels: Labels, probabilities: NDArray[np.float64]) -> float:
@@ -127,7 +119,7 @@ def bootstrap_difference(
     *,
     draws: int = 200,
     seed: int = 0,
-) -> Interval:
+) -> Estimate:
     """Score of ``better`` minus the mean score of ``others``, on the same resampled rows."""
     return _interval(
         labels,
@@ -194,7 +186,7 @@ def _interval(
     combine: Combine,
     draws: int,
     seed: int,
-) -> Interval:
+) -> Estimate:
     """Resample by multiplicities, so that every model is sorted once."""
     random = np.random.default_rng(seed)
     rows = labels.shape[0]
@@ -217,4 +209,4 @@ def _interval(
                 values.append(float(counts @ hit) / rows)
         measured.append(combine(values))
     low, high = np.percentile(measured, [2.5, 97.5])
-    return Interval(value, float(low), float(high))
+    return Estimate(value, float(low), float(high))

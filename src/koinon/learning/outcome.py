@@ -13,11 +13,11 @@ import orjson
 from numpy.typing import NDArray
 
 from koinon.errors import NotFound
+from koinon.estimates import Estimate
 from koinon.learning import metrics
 from koinon.learning.evidence import Contributions, Evidence
 from koinon.learning.findings import Findings
 from koinon.learning.messages import Joining
-from koinon.learning.metrics import Interval
 from koinon.learning.models.base import Vector
 from koinon.learning.privacy.spending import Spent
 from koinon.learning.recipe import Recipe
@@ -90,8 +90,8 @@ class Outcome:
     run_id: int
     model: TrainedModel
     metric: str
-    together: Interval
-    gain: Interval | None
+    together: Estimate
+    gain: Estimate | None
     money: Money | None
     owners: tuple[OwnerOutcome, ...]
     held_out_rows: int
@@ -158,9 +158,9 @@ class Scores:
     """The common model and those made alone, measured on the held-out set; and the common model's answers."""
 
     metric: str
-    together: Interval
+    together: Estimate
     alone: Mapping[int, float]
-    gain: Interval | None
+    gain: Estimate | None
     money: Money | None
     probabilities: NDArray[np.float64] = field(repr=False)
 

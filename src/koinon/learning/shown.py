@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from rich.markup import escape
 
+from koinon.estimates import Estimate
 from koinon.learning.drift import LARGE, NOTABLE
 from koinon.learning.gains import Gain
 from koinon.learning.groups import GroupReport
-from koinon.learning.metrics import Interval
 from koinon.learning.outcome import Outcome
 from koinon.learning.recipe import credit_recipe
 from koinon.terminal import Terminal
@@ -137,7 +137,7 @@ def _groups(terminal: Terminal, report: GroupReport, metric: str) -> None:
         )
 
 
-def _figure(found: Interval | None) -> str:
+def _figure(found: Estimate | None) -> str:
     return "too few rows" if found is None else f"{found.value:.3f} ± {(found.high - found.low) / 2:.3f}"
 
 
@@ -158,7 +158,7 @@ def _drifts(terminal: Terminal, outcome: Outcome) -> None:
                 terminal.say(escape(f"A {size} shift in the {what} of owner {one.index + 1}: {shift:.2f}."))
 
 
-def _with_doubt(found: Interval) -> str:
+def _with_doubt(found: Estimate) -> str:
     """A difference, with its interval where there is one."""
     if found.low == found.high:
         return f"{found.value:+.3f}"

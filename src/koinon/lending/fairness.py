@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.estimates import Estimate
 from koinon.extras import required
 from koinon.lending.scoring.frame import Floats, Integers, Texts
-from koinon.lending.scoring.measures import Estimate, interval_of_rate
+from koinon.lending.scoring.measures import interval_of_rate
 
 FOUR_FIFTHS: Final = 0.8
 LEAST_ROWS: Final = 20

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from koinon.errors import BadInput, NotFound, PeerError
+from koinon.estimates import Estimate
 from koinon.learning.fairness import Fairness
 from koinon.learning.gains import Gain, OwnReport
 from koinon.learning.messages import Report, payload_digest
-from koinon.learning.metrics import Interval
 from koinon.learning.swarm.client import PeerClient
 from koinon.learning.swarm.course import Course
 from koinon.learning.swarm.exchange import Exchange, frame_reader
@@ -188,7 +188,7 @@ def test_owners_tell_what_the_recipe_asks_and_nothing_else(lines, tmp_path):
     known = lines[1].known
 
     def told(member: int, run_id: int = RUN, **changes: Any) -> bytes:
-        gain = Gain(Interval(0.1, 0.0, 0.2), **changes)
+        gain = Gain(Estimate(0.1, 0.0, 0.2), **changes)
         payload = OwnReport(gain).to_bytes()
         message = Report(run_id, known.keys[member].address, payload_digest(payload))
         return message.pack(known.keys[member], DOMAIN, payload)
@@ -202,5 +202,5 @@ def test_owners_tell_what_the_recipe_asks_and_nothing_else(lines, tmp_path):
 
     keep_reports(tmp_path, [honest])
     found = read_reports(tmp_path, known.common.recipe, RUN, DOMAIN)
-    assert found == {known.keys[0].address: OwnReport(Gain(Interval(0.1, 0.0, 0.2)))}
+    assert found == {known.keys[0].address: OwnReport(Gain(Estimate(0.1, 0.0, 0.2)))}
     assert read_reports(tmp_path / "elsewhere", known.common.recipe, RUN, DOMAIN) == {}

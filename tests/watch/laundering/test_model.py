@@ -7,7 +7,7 @@ import pytest
 from koinon.errors import BadInput, IntegrityError
 from koinon.watch.graph import Edges
 from koinon.watch.laundering.clusters import clusters
-from koinon.watch.laundering.groups import audits, by_age, by_origin, by_size, wilson
+from koinon.watch.laundering.groups import audits, by_age, by_origin, by_size
 from koinon.watch.laundering.measuring import average_precision, bootstrapped, precision_at
 from koinon.watch.laundering.model import Model, learn
 from koinon.watch.laundering.planted import SERVICES, plant
@@ -213,5 +213,3 @@ def test_wallets_are_grouped_by_what_was_known_then():
     assert by_age(edges)["first day"].tolist() == [True, False, False, False]
     assert by_age(edges)["first week"].tolist() == [False, True, True, False]
     assert by_size(edges)["large"].tolist() == [False, False, True, True]
-    assert wilson(0, 0) == (0, 1)
-    assert wilson(5, 10)[0] < 0.5 < wilson(5, 10)[1]

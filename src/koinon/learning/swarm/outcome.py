@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from koinon.estimates import Estimate
 from koinon.learning import metrics
 from koinon.learning.evidence import Evidence
 from koinon.learning.findings import find, groups_of
 from koinon.learning.gains import OwnReport
 from koinon.learning.gauge import MOST_SCORES
 from koinon.learning.groups import GroupReport
-from koinon.learning.metrics import Interval
 from koinon.learning.models.base import Vector
 from koinon.learning.outcome import Outcome, OwnerOutcome, score_all
 from koinon.learning.privacy.spending import spent_by
@@ -102,7 +102,7 @@ def swarm_outcome(
 
 def course_of(
     model: TrainedModel, evidence: Evidence, held_out: Table
-) -> tuple[list[tuple[int, Interval]], list[tuple[int, GroupReport]]]:
+) -> tuple[list[tuple[int, Estimate]], list[tuple[int, GroupReport]]]:
     """The score after each round, and how groups were treated; of long runs only some are measured."""
     recipe, inputs = evidence.recipe, evidence.scaling.apply(held_out.features)
     every = -(-recipe.rounds // MOST_SCORES)

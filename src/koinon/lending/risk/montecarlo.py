@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.estimates import Estimate, stationary_bootstrap
 from koinon.lending.risk.book import Book, Floats, Venue
 from koinon.lending.risk.cascade import Outcome, Prepared, run_path
 from koinon.lending.risk.losses import quantile
@@ -23,15 +24,6 @@ from koinon.lending.risk.losses import quantile
 Integers = NDArray[np.int64]
 
 LEVEL: Final = 0.95
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -49,11 +41,11 @@ class Simulated:
     def liquidated(self) -> Floats:
         return np.array([each.liquidated for each in self.outcomes])
 
-    def value_at_risk(self) -> Interval:
+    def value_at_risk(self) -> Estimate:
         """The 95th percentile of net insolvent debt over the runs, in whole loan tokens."""
         return percentile(self.net_insolvent, LEVEL)
 
-    def liquidations_at_risk(self) -> Interval:
+    def liquidations_at_risk(self) -> Estimate:
         """The 95th percentile of the liquidated amount over the runs, in whole loan tokens."""
         return percentile(self.liquidated, LEVEL)
 
@@ -100,22 +92,16 @@ class Jump:
 
 
 def resampled_paths(returns: Floats, runs: int, steps: int, seed: int, *, mean_block: float = 10.0) -> Floats:
-    """Log returns by the stationary bootstrap (Politis and Romano 1994): blocks of consecutive real returns,
-    geometric in length, so that volatility clusters as it did."""
+    """Log returns by `stationary_bootstrap`: blocks of consecutive real returns, so that volatility clusters
+    as it did."""
     if returns.ndim != 1 or len(returns) < 2 or runs < 1 or steps < 1 or mean_block < 1:
         raise BadInput("A bootstrap needs a series of returns, runs and steps.", code="lending.runs")
     generator = np.random.default_rng(seed)
-    fresh = generator.random((runs, steps)) < 1 / mean_block
-    fresh[:, 0] = True
-    starts = generator.integers(0, len(returns), (runs, steps))
-    at = np.empty((runs, steps), dtype=np.int64)
-    for step in range(steps):
-        going_on = (at[:, step - 1] + 1) % len(returns) if step else starts[:, 0]
-        at[:, step] = np.where(fresh[:, step], starts[:, step], going_on)
-    return np.asarray(returns[at], dtype=np.float64)
+    rows = stationary_bootstrap(len(returns), (runs, steps), generator, mean_block=mean_block)
+    return np.asarray(returns[rows], dtype=np.float64)
 
 
-def percentile(values: Floats, level: float) -> Interval:
+def percentile(values: Floats, level: float) -> Estimate:
     """A percentile with the 95 % interval that its order statistics give (normal approximation of the
     binomial), whatever the distribution."""
     ordered = np.sort(values)
@@ -123,4 +109,4 @@ def percentile(values: Floats, level: float) -> Interval:
     spread = 1.96 * np.sqrt(count * level * (1 - level))
     low = int(np.clip(np.floor(count * level - spread) - 1, 0, count - 1))
     high = int(np.clip(np.ceil(count * level + spread) - 1, 0, count - 1))
-    return Interval(quantile(values, level), float(ordered[low]), float(ordered[high]))
+    return Estimate(quantile(values, level), float(ordered[low]), float(ordered[high]))

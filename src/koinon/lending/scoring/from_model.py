@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from koinon.errors import BadInput
+from koinon.estimates import Estimate
 from koinon.lending.fairness import approve_safest
 from koinon.lending.scoring.calibration import calibrate
 from koinon.lending.scoring.frame import Categorical, Floats, Frame, Numeric
-from koinon.lending.scoring.measures import Estimate, auc, auc_difference, log_odds
+from koinon.lending.scoring.measures import auc, auc_difference, log_odds
 from koinon.lending.scoring.points import Plan, fit_points, with_tiers
 from koinon.lending.scoring.reader import read_rows
 from koinon.lending.scoring.report import check_evidence

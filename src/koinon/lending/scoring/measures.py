@@ -9,31 +9,12 @@ and PSI; Brier 1950; Guo and others 2017 for the calibration error; Cox 1958 for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.estimates import Z95, Estimate
 from koinon.lending.scoring.frame import Floats, Integers
-
-Z95 = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A measured value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"{self.value} does not lie in its interval {self.low} to {self.high}")
-
-    def to_dict(self) -> dict[str, float]:
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def auc(labels: Integers, risk: Floats) -> Estimate:

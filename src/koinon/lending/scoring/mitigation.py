@@ -18,12 +18,13 @@ from typing import Any, Final
 import numpy as np
 
 from koinon.errors import BadInput
+from koinon.estimates import Estimate
 from koinon.extras import required
 from koinon.lending.fairness import Audit, approve_safest, audit
 from koinon.lending.scorecard_table import ScorecardTable
 from koinon.lending.scoring.calibration import calibrate
 from koinon.lending.scoring.frame import Floats, Frame, Integers, Texts
-from koinon.lending.scoring.measures import Estimate, auc
+from koinon.lending.scoring.measures import auc
 from koinon.lending.scoring.points import BINNERS, Plan, fit_points, points_of, with_tiers
 from koinon.lending.scoring.reader import Reader, read_rows
 from koinon.lending.scoring.scorecard import Scorecard, tiers_seen

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from koinon.errors import BadInput
+from koinon.estimates import Estimate
 from koinon.lending.scoring.frame import Floats, Integers, Texts
 from koinon.lending.scoring.measures import (
-    Estimate,
     auc,
     brier,
     calibration_error,

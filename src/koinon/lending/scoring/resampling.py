@@ -13,8 +13,9 @@ from typing import Final
 
 import numpy as np
 
+from koinon.estimates import Estimate
 from koinon.lending.scoring.frame import Floats, Integers, Texts
-from koinon.lending.scoring.measures import Estimate, auc
+from koinon.lending.scoring.measures import auc
 
 DRAWS: Final = 400
 Measure = Callable[[Floats], float]

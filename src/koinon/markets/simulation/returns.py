@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import NotFound, SetupError
+from koinon.estimates import stationary_bootstrap
 
 Array = NDArray[np.float64]
 
@@ -84,18 +85,9 @@ def load(name: str = "sp500") -> RealReturns:
 def bootstrap(
     real: RealReturns, days: int, generator: np.random.Generator, mean_block: float = 10.0
 ) -> Array:
-    """Days of returns by the stationary bootstrap: blocks of real consecutive days, all assets together,
-    whose lengths are geometric (mean ``mean_block`` days), so that volatility clusters and assets move
-    together as they did.
-
-    Source: Politis and Romano, The Stationary Bootstrap, JASA 89 (1994).
-    """
-    count = len(real.values)
-    fresh = generator.random(days) < 1.0 / mean_block
-    starts = generator.integers(0, count, days)
-    chosen = np.empty(days, dtype=np.int64)
-    for day in range(days):
-        chosen[day] = starts[day] if day == 0 or fresh[day] else (chosen[day - 1] + 1) % count
+    """Days of returns by `stationary_bootstrap`: blocks of real consecutive days (``mean_block`` of them on
+    average), all assets together, so that volatility clusters and assets move together as they did."""
+    chosen = stationary_bootstrap(len(real.values), (1, days), generator, mean_block=mean_block)[0]
     return np.asarray(real.values[chosen], dtype=np.float64)
 
 

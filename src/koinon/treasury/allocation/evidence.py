@@ -2,7 +2,7 @@
 """How sure a track record is: Sharpe ratios with their intervals, and what is left of the best of many.
 
 Sources: Bailey and López de Prado, "The Sharpe Ratio Efficient Frontier" (2012) and "The Deflated Sharpe
-Ratio" (2014); Politis and Romano, "The Stationary Bootstrap" (1994).
+Ratio" (2014).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from koinon.estimates import stationary_bootstrap
 
 Floats = NDArray[np.float64]
 
@@ -62,12 +64,7 @@ def deflated_sharpe(returns: Floats, ratios: Sequence[float]) -> float:
 def resampled(rows: int, samples: int, seed: int, block: int = BLOCK) -> NDArray[np.int64]:
     """Row numbers of a stationary bootstrap, shape (samples, rows)."""
     generator = np.random.default_rng(seed)
-    starts = generator.integers(0, rows, (samples, rows))
-    fresh = generator.random((samples, rows)) < 1.0 / block
-    fresh[:, 0] = True
-    places = np.arange(rows)
-    begun = np.maximum.accumulate(np.where(fresh, places, 0), axis=1)
-    return np.asarray((np.take_along_axis(starts, begun, axis=1) + places - begun) % rows)
+    return stationary_bootstrap(rows, (samples, rows), generator, mean_block=block)
 
 
 def sharpes_resampled(returns: Floats, drawn: NDArray[np.int64], periods_a_year: float) -> Floats:

@@ -17,8 +17,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from koinon.estimates import Estimate
 from koinon.watch.laundering.clusters import clusters
-from koinon.watch.laundering.measuring import Labels, Measured, average_precision, bootstrapped, difference
+from koinon.watch.laundering.measuring import Labels, average_precision, bootstrapped, difference
 from koinon.watch.laundering.model import Model, learn
 from koinon.watch.laundering.table import Table
 
@@ -38,9 +39,9 @@ class Retrained:
     accepted : bool
     why : str
         One sentence.
-    new, champion : Measured
+    new, champion : Estimate
         Average precision of both on the later part, with intervals.
-    gained : Measured
+    gained : Estimate
         The new one's average precision less the champion's, over draws of whole patterns; the interval holds
         95 %, and more where the later part was looked at before.
     used, outvoted : int
@@ -52,9 +53,9 @@ class Retrained:
     model: Model
     accepted: bool
     why: str
-    new: Measured
-    champion: Measured
-    gained: Measured
+    new: Estimate
+    champion: Estimate
+    gained: Estimate
     used: int
     outvoted: int
     looks: int
@@ -64,9 +65,9 @@ class Retrained:
         return {
             "accepted": self.accepted,
             "why": self.why,
-            "new": self.new.document(),
-            "champion": self.champion.document(),
-            "gained": self.gained.document(),
+            "new": self.new.to_dict(4),
+            "champion": self.champion.to_dict(4),
+            "gained": self.gained.to_dict(4),
             "looks": self.looks,
             "decided_transfers": self.used,
             "counting_less": self.outvoted,

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from koinon.estimates import wilson
 from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.windows import DAY_S
 from koinon.watch.laundering.measuring import Labels, Scores
@@ -180,7 +181,7 @@ def _interval(  # noqa: PLR0917
             drawn.append(float(min(low, high) / max(low, high)) if max(low, high) else 1.0)
     one, other = np.percentile(drawn, [2.5, 97.5]) if drawn else (0.0, 1.0)
     if rates.min() == 0 < rates.max():  # no draw of no alarms has any, yet of few transfers that says little
-        other = min(1.0, wilson(0, int(seen[pair[0]].sum()))[1] / float(rates.max()))
+        other = min(1.0, wilson(0, int(seen[pair[0]].sum())).high / float(rates.max()))
     return float(one), float(other)
 
 
@@ -225,29 +226,19 @@ def _group(  # noqa: PLR0917
     middle = scores[choose][rows[choose] & ~illicit[choose]]
     own = float(np.quantile(middle, 1 - common)) if middle.size >= FEWEST else threshold
     own_told = scores[measure] > own if middle.size >= FEWEST else told
-    low, high = wilson(alarms, count)
+    rate = wilson(alarms, count)
     return Group(
         name,
         count,
         alarms,
-        alarms / count if count else 0.0,
-        low,
-        high,
+        rate.value,
+        rate.low,
+        rate.high,
         own,
         float((own_told & honest).sum()) / count if count else 0.0,
         float(told[guilty].mean()) if guilty.any() else 0.0,
         float(own_told[guilty].mean()) if guilty.any() else 0.0,
     )
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    if not count:
-        return 0.0, 1.0
-    z, share = 1.96, hits / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _ratio(rates: Sequence[float]) -> float:

@@ -8,28 +8,15 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from koinon.errors import BadInput
+from koinon.estimates import Estimate
 
 Labels = NDArray[np.bool_]
 Scores = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A value with its bootstrap 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def document(self) -> dict[str, float]:
-        """As JSON."""
-        return {key: round(number, 4) for key, number in asdict(self).items()}
 
 
 def average_precision(labels: Labels, scores: Scores, weights: NDArray[np.int64] | None = None) -> float:
@@ -72,12 +59,12 @@ def bootstrapped(
     *,
     draws: int = 200,
     seed: int = 0,
-) -> Measured:
+) -> Estimate:
     """The measure with its interval over draws of clusters; rows of cluster -1 are each their own."""
     value = measure(labels, scores, np.ones(labels.shape[0], dtype=np.int64))
     drawn = [measure(labels, scores, weights) for weights in _drawn(labels, clusters, draws, seed)]
     low, high = np.percentile(drawn, [2.5, 97.5]) if drawn else (value, value)
-    return Measured(value, float(low), float(high))
+    return Estimate(value, float(low), float(high))
 
 
 def difference(
@@ -90,7 +77,7 @@ def difference(
     doubt: float = 0.05,
     draws: int = 200,
     seed: int = 0,
-) -> Measured:
+) -> Estimate:
     """How much better one ranking is than another on the same rows, both measured in each draw of clusters;
     the interval holds all but ``doubt`` of the draws."""
     everything = np.ones(labels.shape[0], dtype=np.int64)
@@ -100,7 +87,7 @@ def difference(
         for weights in _drawn(labels, clusters, draws, seed)
     ]
     low, high = np.percentile(drawn, [50 * doubt, 100 - 50 * doubt]) if drawn else (-1.0, 1.0)
-    return Measured(value, float(low), float(high))
+    return Estimate(value, float(low), float(high))
 
 
 def _drawn(labels: Labels, clusters: NDArray[np.int32], draws: int, seed: int) -> Iterator[NDArray[np.int64]]:

@@ -16,10 +16,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from koinon.estimates import Estimate
 from koinon.extras import required
 from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.windows import DAY_S, WEEK_S
-from koinon.watch.laundering.measuring import Labels, Measured, average_precision, bootstrapped
+from koinon.watch.laundering.measuring import Labels, average_precision, bootstrapped
 from koinon.watch.laundering.table import split_by_time
 
 HIDDEN: Final = 24
@@ -57,7 +58,7 @@ def days(edges: Edges) -> list[Day]:
 
 def compare(
     edges: Edges, illicit: Labels, clusters: NDArray[np.int32], *, seed: int = 0
-) -> dict[str, Measured]:
+) -> dict[str, Estimate]:
     """Average precision on the later transfers, for each of `KINDS`, with intervals.
 
     Raises

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from koinon.estimates import Estimate, wilson
 from koinon.watch.cases.forming import form, priority
 from koinon.watch.findings import Finding
 from koinon.watch.laundering.alerting import model_findings
 from koinon.watch.laundering.clusters import clusters
-from koinon.watch.laundering.groups import Audit, audits, wilson
+from koinon.watch.laundering.groups import Audit, audits
 from koinon.watch.laundering.measuring import (
     Labels,
-    Measured,
     Scores,
     average_precision,
     bootstrapped,
@@ -38,8 +38,8 @@ class Ranking:
     find."""
 
     name: str
-    pr_auc: Measured
-    at_budget: Measured
+    pr_auc: Estimate
+    at_budget: Estimate
 
     @property
     def per_100(self) -> float:
@@ -50,8 +50,8 @@ class Ranking:
         """As JSON."""
         return {
             "name": self.name,
-            "pr_auc": self.pr_auc.document(),
-            "precision_at_budget": self.at_budget.document(),
+            "pr_auc": self.pr_auc.to_dict(4),
+            "precision_at_budget": self.at_budget.to_dict(4),
             "illicit_per_100_reviews": round(self.per_100, 1),
         }
 
@@ -262,8 +262,7 @@ def _told_first(scores: Scores, budget: int) -> NDArray[np.bool_]:
 
 def _share(hits: int, count: int) -> dict[str, float]:
     """A share with its 95 % interval (Wilson)."""
-    low, high = wilson(hits, count)
-    return Measured(hits / max(1, count), low, high).document()
+    return wilson(hits, count).to_dict(4)
 
 
 def _key(edge: Mapping[str, Any]) -> tuple[Any, ...]:

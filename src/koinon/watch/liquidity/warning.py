@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from koinon.estimates import wilson
 from koinon.watch.liquidity.coverage import HORIZON_DAYS, spans
 from koinon.watch.liquidity.flows import Flows
 from koinon.watch.liquidity.forecast import FIRST_DAYS, rolled
@@ -151,9 +151,10 @@ def score(
         for _ in range(SHIFTS if number else 0)
     ]
     chance = float(np.mean(moved)) / number if number else float("nan")
-    low, high = _wilson(len(leads), number)
+    rate = wilson(len(leads), number)
     middle = float(np.median(leads)) if leads else float("nan")
     ringing = rang / max(watched, 1)
+    low, high = rate.low, rate.high
     return Score(name, number, len(leads), low, high, chance, ringing, false, right, watched / a_year, middle)
 
 
@@ -201,13 +202,3 @@ def _episodes(days: Days, first: int) -> list[int]:
                 found.append(int(day))
             last = int(day)
     return found
-
-
-def _wilson(hits: int, number: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927); 0 to 1 where nothing was seen."""
-    if not number:
-        return 0.0, 1.0
-    z, share = 1.959964, hits / number
-    middle = share + z * z / (2 * number)
-    wide = z * sqrt(share * (1 - share) / number + z * z / (4 * number * number))
-    return max((middle - wide) / (1 + z * z / number), 0.0), min((middle + wide) / (1 + z * z / number), 1.0)

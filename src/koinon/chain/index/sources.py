@@ -22,7 +22,11 @@ RESERVED_PREFIX: Final = "work_"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _LONGEST: Final = 60  # PostgreSQL cuts names after 63 bytes
 
-CLONES: Final = {"Till": ("works_till_deployed", "till")}
+CLONES: Final = {
+    "CreditPool": ("credit_pool_factory_pool_created", "pool"),
+    "Till": ("works_till_deployed", "till"),
+    "Vault": ("vault_factory_vault_created", "vault"),
+}
 """Contracts of Koinon that are made by another one: the table and column that name their addresses."""
 
 
@@ -81,7 +85,7 @@ class Source:
 
 
 def network_sources(network: Network) -> list[Source]:
-    """Koinon's own contracts on a network, and the tills that `Works` makes."""
+    """Koinon's own contracts on a network, and those that they make: tills, credit pools, vaults."""
     first = max(network.start_block, 0)
     known = set(artifacts.names())
     sources = [

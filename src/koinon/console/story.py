@@ -14,7 +14,9 @@ from typing import Any, Final, Self
 
 import orjson
 
+from koinon.chain.address import checksum
 from koinon.chain.keys import write_private
+from koinon.errors import BadInput
 
 FILE: Final = "story.json"
 FOLDER: Final = "tour"
@@ -32,14 +34,18 @@ class Applicant:
 
 @dataclass(frozen=True)
 class Story:
-    """A tour so far. ``parties`` address → name; ``run_id`` and ``work_id`` 0 until there is one; ``over``
-    once everybody is paid and the model is sold by the node's own gateway."""
+    """A tour so far. ``parties`` address → name; ``run_id`` and ``work_id`` 0 until there is one; ``pool``
+    and ``wallet`` whom the model's scores lent to, or ``not_lent`` where the packages for it are missing;
+    ``over`` once everybody is paid and the model is sold by the node's own gateway."""
 
     began_at: int
     parties: Mapping[str, str] = field(default_factory=dict)
     run_id: int = 0
     work_id: int = 0
     applicants: tuple[Applicant, ...] = ()
+    pool: str = ""
+    wallet: str = ""
+    not_lent: bool = False
     over: bool = False
 
     def save(self, home: Path) -> None:
@@ -57,10 +63,17 @@ class Story:
                 run_id=int(found["run_id"]),
                 work_id=int(found["work_id"]),
                 applicants=tuple(_applicant(entry) for entry in found["applicants"][:10]),
+                pool=_address(found["pool"]),
+                wallet=_address(found["wallet"]),
+                not_lent=bool(found["not_lent"]),
                 over=bool(found["over"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInput):
             return None
+
+
+def _address(found: Any) -> str:
+    return checksum(str(found)) if found else ""
 
 
 def _applicant(entry: Mapping[str, Any]) -> Applicant:

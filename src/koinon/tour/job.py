@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ from koinon.services.api import Services
 from koinon.services.counter import open_counter
 from koinon.tables import Table
 from koinon.terminal import Terminal
+from koinon.tour.finance import Finance
 from koinon.tour.ledger import Figure, Ledger, Money, Row
-from koinon.tour.parties import Party, Process
+from koinon.tour.parties import Cast, Party, Process
 from koinon.works.api import Published
 from koinon.works.registration import Service
 from koinon.works.shares import OWNER, WHOLE
@@ -37,16 +38,6 @@ PARALLEL: Final = 8
 SHOWN: Final = (0.1, 0.7, 0.97)
 """Whom a visitor is offered to ask about: applicants this far up in the model's ranking, by fraction."""
 DESCRIPTION: Final = "Probability that a card holder defaults next month."
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Who takes part."""
-
-    opener: Party
-    gateway: Party
-    buyer: Party
-    lenders: tuple[Party, ...]
 
 
 class Job:
@@ -100,7 +91,12 @@ class Job:
         with self._stage("offer"):
             self._offer(counter, outcome, published, split.held_out)
         withdrawn = {address: self._coins(address) - coins for address, coins in before.items()}
-        return self._read_back(outcome, pooled, published, cast, withdrawn)
+        ledger = self._read_back(outcome, pooled, published, cast, withdrawn)
+        with self._stage("lend"):
+            finance = Finance(self._node, self._terminal, self._folder, cast, self._tell)
+            lent, why_not = finance.attempt(outcome, self._model_file(published), published, split)
+        self._tell(over=True)
+        return replace(ledger, lent=lent, not_lent=why_not, stages=self._seconds())
 
     # ------------------------------------------------------------ the steps
 
@@ -226,7 +222,7 @@ class Job:
             card=model_card(outcome),
             example=applicants[0].features,
         )
-        self._tell(applicants=applicants, over=True)
+        self._tell(applicants=applicants)
 
     def _collector(self, party: Party, work_id: int) -> Process:
         return party.start("koinon", "works", "collect", str(work_id), "--json", rpc_url=self._rpc_url)
@@ -303,12 +299,15 @@ class Job:
             model_till=published.till,
             symbol=str(chain.coin.call("symbol")),
             decimals=int(chain.coin.call("decimals")),
-            stages={name: round(seconds, 3) for name, seconds in self.stages.items()},
+            stages=self._seconds(),
             rpc_url=self._node.rpc_url,
             contracts=dict(chain.network.contracts),
         )
 
     # ------------------------------------------------------------ small things
+
+    def _seconds(self) -> dict[str, float]:
+        return {name: round(seconds, 3) for name, seconds in self.stages.items()}
 
     def _tell(self, **more: Any) -> None:
         """Say on the tour's page how far it is."""

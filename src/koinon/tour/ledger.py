@@ -6,8 +6,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.markup import escape
+
 from koinon.errors import IntegrityError
 from koinon.terminal import Terminal
+from koinon.tour.lent import Lent
 
 WHOLE = 1_000_000_000
 
@@ -52,6 +55,8 @@ class Ledger:
 
     ``waiting`` is what still lies in tills, ``paid`` what left the buyer's channel for the model's till;
     ``conserved`` that paid = withdrawn + waiting, and that the shares make a whole, all read from the chain.
+    ``lent`` is the loan that the model decided afterwards, with an account of its own; ``not_lent`` says why
+    there is none.
     """
 
     alone: dict[str, float]
@@ -77,6 +82,8 @@ class Ledger:
     stages: dict[str, float]
     rpc_url: str
     contracts: dict[str, str]
+    lent: Lent | None = None
+    not_lent: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; amounts stay integers."""
@@ -86,6 +93,7 @@ class Ledger:
         fields["gain"] = self.gain and {"value": self.gain.value, "interval": list(self.gain.interval)}
         fields["pooled"] = {"auc": self.pooled, "epochs": self.pooled_epochs}
         del fields["pooled_epochs"]
+        fields["lent"] = self.lent and self.lent.to_json()
         return fields
 
     def check(self) -> None:
@@ -97,6 +105,8 @@ class Ledger:
                 hint="Keep the data directory and report this.",
                 code="tour.not_conserved",
             )
+        if self.lent is not None:
+            self.lent.check()
 
     def show(self, terminal: Terminal) -> None:
         """The ledger as people read it."""
@@ -162,6 +172,10 @@ class Ledger:
             f"+ {self.coins(self.waiting)} still in tills (shares are rounded down to the unit). "
             + ("Every unit is there." if self.conserved else "[bold red]UNITS ARE MISSING.[/bold red]")
         )
+        if self.lent is not None:
+            self.lent.show(terminal)
+        elif self.not_lent:
+            terminal.say(f"[dim]{escape(self.not_lent)}[/dim]")
         total = sum(self.stages.values())
         longest = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.stages.items())
         terminal.note(f"[dim]{total:.0f} s: {longest}[/dim]")

@@ -69,6 +69,16 @@ class Party:
         return Process(self.name, [sys.executable, "-m", module, *arguments], environment, self.home)
 
 
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part."""
+
+    opener: Party
+    gateway: Party
+    buyer: Party
+    lenders: tuple[Party, ...]
+
+
 class Process:
     """A child that says what happens as one JSON object a line, and ends with the tour.
 

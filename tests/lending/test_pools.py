@@ -112,6 +112,7 @@ def test_a_loan_from_its_score_to_its_end(own_chain, own_account):
         {"fee_bps": 1},
         {"fee_bps": 10_000, "work_id": 1},
         {"borrower_cap_bps": 0},
+        {"coverage_bps": 0},
         {"coverage_bps": 10_001},
         {"close_factor_bps": 0},
         {"min_bonus_bps": 1_001},

@@ -120,15 +120,16 @@ def test_a_better_tier_is_told_and_a_worse_judgement_counts(bank, lending, pool)
     assert door.quote(pool.address, BORROWER, amount=1_000 * UNIT).better is None
 
 
-def test_a_downgrade_leaves_an_open_loan_its_tier_for_the_grace(bank, lending, pool):
+def test_a_downgrade_is_quoted_at_once_and_leaves_the_open_loan_its_tier(bank, lending, pool):
     bank.score(BORROWER, 0)
     lending.supply_collateral(pool.address, 100 * COIN)
     lending.borrow(pool.address, 1_000 * UNIT)
     bank.wait(60)
     bank.score(BORROWER, 2)
-    assert lending.quote(pool.address, BORROWER).tier == 0
-    bank.wait(8 * DAY)
     assert lending.quote(pool.address, BORROWER).tier == 2
+    assert lending.position(pool.address, BORROWER).tier == 0
+    lending.borrow(pool.address, 1_000 * UNIT)
+    assert lending.position(pool.address, BORROWER).tier == 2
 
 
 def test_what_bounds_a_quote_is_said(lending, pool):

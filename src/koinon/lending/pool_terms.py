@@ -161,7 +161,7 @@ class PoolTerms:
             (not 0 <= self.fee_bps < WHOLE_BPS, "The fee is out of range."),
             (self.fee_bps > 0 and self.work_id == 0, "A fee needs a model."),
             (not 0 < self.borrower_cap_bps <= WHOLE_BPS, "The borrower's cap is out of range."),
-            (not 0 <= self.coverage_bps <= WHOLE_BPS, "The coverage is out of range."),
+            (not 0 < self.coverage_bps <= WHOLE_BPS, "The coverage is out of range."),
             (not 0 < self.close_factor_bps <= WHOLE_BPS, "The close factor is out of range."),
             (
                 not 0 <= self.min_bonus_bps <= self.max_bonus_bps <= WHOLE_BPS,

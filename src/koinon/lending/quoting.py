@@ -14,7 +14,7 @@ from koinon.chain.handle import Chain
 from koinon.errors import BadInput, TransactionFailed
 from koinon.lending.pool_state import PoolState
 from koinon.lending.pool_terms import WHOLE_BPS, TierTerms
-from koinon.lending.pools import CreditPool, Position
+from koinon.lending.pools import CreditPool
 
 LIMITS: Final = {
     "collateral": "the collateral's worth by the tier's LLTV",
@@ -107,7 +107,7 @@ def quote(chain: Chain, pool: CreditPool, state: PoolState, borrower: str, asked
         The wallet's score has ended: a new one is needed.
     """
     position = pool.position(borrower)
-    chain_tier = _tier(chain, pool, state, borrower, position)
+    chain_tier = _tier(pool, borrower)
     tier = min(max(chain_tier, asked.tier), state.worst_tier)
     terms = state.terms.tiers[tier]
     collateral = position.collateral + asked.collateral
@@ -158,10 +158,10 @@ def priced_tier(state: PoolState, tier: int, pd_bps: int) -> int:
     return tier
 
 
-def _tier(chain: Chain, pool: CreditPool, state: PoolState, borrower: str, position: Position) -> int:
-    """What new borrowing would get: a downgrade leaves an open loan its tier for the pool's grace."""
+def _tier(pool: CreditPool, borrower: str) -> int:
+    """What new borrowing would get, and the whole loan with it: the pool's grace is not for drawing more."""
     try:
-        tier = pool.tier_of(borrower)
+        return pool.tier_of(borrower)
     except TransactionFailed as refusal:
         raise TransactionFailed(
             f"Nothing new can be borrowed: {refusal.reason or refusal.message}.",
@@ -169,8 +169,6 @@ def _tier(chain: Chain, pool: CreditPool, state: PoolState, borrower: str, posit
             hint="Ask an issuer to judge the wallet again: koinon lending issue.",
             code="lending.score_ended",
         ) from refusal
-    in_grace = chain.next_timestamp() < position.confirmed_at + state.terms.grace_s
-    return position.tier if position.debt and tier > position.tier and in_grace else tier
 
 
 def _owed_by_others(chain: Chain, pool: CreditPool, borrower: str) -> int:

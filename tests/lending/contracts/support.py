@@ -119,27 +119,31 @@ class Bank:
         address = self.factory.create(terms, [tier.values() for tier in tiers], salt)
         return at(self.bench, address, "CreditPool")
 
-    def score(
+    def score(self, subject: str, tier: int, *, pd_bps: int = 0, **options: Any) -> Attestation:
+        """Attest a tier to a wallet, by two of the issuers; options as in `attest`."""
+        return self.attest(subject, tier | pd_bps << 8, **options)
+
+    def attest(
         self,
         subject: str,
-        tier: int,
+        word: int,
         *,
-        pd_bps: int = 0,
         lasts_s: int = 90 * DAY,
         work_id: int | None = None,
-        issued_at: int | None = None,
+        as_of_block: int | None = None,
     ) -> Attestation:
-        """Attest a tier to a wallet, by two of the issuers."""
+        """Attest any word to a wallet, judged at this block unless another is named."""
         now = self.now
         self.nonces[subject] = self.nonces.get(subject, 0) + 1
         attestation = Attestation(
             schema=self.schema,
             subject=subject,
-            word=tier | pd_bps << 8,
+            word=word,
             work_id=self.work_id if work_id is None else work_id,
-            issued_at=now if issued_at is None else issued_at,
+            issued_at=now,
             expires_at=now + lasts_s,
             nonce=self.nonces[subject],
+            as_of_block=self.bench.block_number if as_of_block is None else as_of_block,
         )
         self.attestations.attest(attestation.values(), self.signed(attestation, ISSUERS[:2]))
         return attestation

@@ -70,6 +70,7 @@ def test_a_pool_without_a_model_has_no_fee(bank):
         ({"fee_bps": 10_000}, "fee out of range"),
         ({"borrower_cap_bps": 0}, "borrower cap out of range"),
         ({"borrower_cap_bps": 10_001}, "borrower cap out of range"),
+        ({"coverage_bps": 0}, "coverage out of range"),
         ({"coverage_bps": 10_001}, "coverage out of range"),
         ({"close_factor_bps": 0}, "close factor out of range"),
         ({"close_factor_bps": 10_001}, "close factor out of range"),

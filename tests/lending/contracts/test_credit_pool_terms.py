@@ -31,17 +31,18 @@ def test_a_score_that_falls_never_makes_an_open_loan_unsound(bank, pool):
     assert pool.position_of(BORROWER)[3] == 0
 
 
-def test_after_a_downgrade_the_old_terms_last_for_the_grace(bank, pool):
+def test_after_a_downgrade_what_is_owed_keeps_its_terms_for_the_grace(bank, pool):
     bank.score(BORROWER, 0)
     pool.borrow(10_000 * UNIT, BORROWER, sender=BORROWER)
     bank.wait(DAY)
     bank.score(BORROWER, 3)
     bank.wait(5 * DAY)
-    pool.borrow(10_000 * UNIT, BORROWER, sender=BORROWER)
-    assert pool.position_of(BORROWER)[3] == 0
-    # Drawing within the grace does not lengthen it.
+    confirmed_at = pool.position_of(BORROWER)[4]
+    pool.refinance(sender=BORROWER)
+    # Asking within the grace does not lengthen it.
+    assert pool.position_of(BORROWER)[3:5] == (0, confirmed_at)
     bank.wait(2 * DAY)
-    pool.borrow(10_000 * UNIT, BORROWER, sender=BORROWER)
+    pool.refinance(sender=BORROWER)
     assert pool.position_of(BORROWER)[3] == 3
     assert pool.books()[4][0] == 0
     balanced(bank, pool)
@@ -116,19 +117,38 @@ def test_reading_shows_what_writing_will_find(bank, pool):
     assert (pool.books(), pool.position_of(BORROWER), pool.assets_of(JUNIOR, JUNIOR_LENDER)) == before
 
 
-def test_without_a_junior_or_a_senior_lender_the_other_earns_all(bank):
-    for tranche in (SENIOR, JUNIOR):
-        pool = bank.pool(coverage_bps=0, borrower_cap_bps=10_000, fee_bps=0, salt=bytes([tranche]) * 32)
-        lender = bank.fund(pool, "only lender", 1_000 * UNIT)
-        pool.deposit(tranche, 1_000 * UNIT, lender, sender=lender)
-        borrower = bank.fund(pool, "borrower", 0, 10 * COIN)
-        pool.supply_collateral(10 * COIN, borrower, sender=borrower)
-        bank.wait(1)
-        pool.borrow(500 * UNIT, borrower, sender=borrower)
-        bank.wait(DAY)
-        books = pool.books()
-        assert books[tranche] > 1_000 * UNIT
-        assert books[1 - tranche] == 0
+def test_a_junior_lender_alone_earns_all(bank):
+    pool = bank.pool(borrower_cap_bps=10_000, fee_bps=0)
+    lender = bank.fund(pool, "only lender", 1_000 * UNIT)
+    pool.deposit(JUNIOR, 1_000 * UNIT, lender, sender=lender)
+    borrower = bank.fund(pool, "borrower", 0, 10 * COIN)
+    pool.supply_collateral(10 * COIN, borrower, sender=borrower)
+    bank.wait(1)
+    pool.borrow(500 * UNIT, borrower, sender=borrower)
+    bank.wait(DAY)
+    senior, junior, *_ = pool.books()
+    assert junior > 1_000 * UNIT
+    assert senior == 0
+
+
+def test_senior_lenders_earn_all_once_nothing_junior_is_left(bank):
+    pool = bank.pool(coverage_bps=1, borrower_cap_bps=10_000, fee_bps=0)
+    for role, tranche, amount in (("senior", SENIOR, 100_000), ("junior", JUNIOR, 10)):
+        lender = bank.fund(pool, role, amount * UNIT)
+        pool.deposit(tranche, amount * UNIT, lender, sender=lender)
+    bank.wait(1)
+    for role, coins, amount in (("borrower", 20, 20_000), ("other borrower", 1_000, 10_000)):
+        borrower = bank.fund(pool, role, 0, coins * COIN)
+        pool.supply_collateral(coins * COIN, borrower, sender=borrower)
+        pool.borrow(amount * UNIT, borrower, sender=borrower)
+    bank.set_price(500)
+    liquidator = bank.fund(pool, "liquidator", 10**6 * UNIT)
+    pool.liquidate(account("borrower"), 2**200, 0, liquidator, sender=liquidator)
+    senior, junior, *_ = pool.books()
+    assert junior == 0
+    bank.wait(DAY)
+    assert pool.books()[0] > senior
+    assert pool.books()[1] == 0
 
 
 def test_the_models_part_reaches_its_till_and_the_till_pays_its_owner(bank, pool):

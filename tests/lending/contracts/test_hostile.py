@@ -273,7 +273,7 @@ def test_many_fresh_wallets_get_the_worst_terms_each(bank, pool):
 def giant(bank, **changes):
     """A pool that lends everything to one borrower, 2**90 of it."""
     tier = replace(TIERS[-1], cap=2**96 - 1, **changes.pop("tier", {}))
-    options = {"coverage_bps": 0, "borrower_cap_bps": 10_000, "junior_notice_s": 0, **changes}
+    options = {"coverage_bps": 1, "borrower_cap_bps": 10_000, "junior_notice_s": 0, **changes}
     pool = bank.pool((tier,), **options)
     bank.loan_token.mint(ATTACKER, 2**100)
     bank.collateral_token.mint(BORROWER, 2**100)

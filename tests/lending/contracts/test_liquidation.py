@@ -193,10 +193,11 @@ def test_the_senior_tranche_loses_what_the_junior_cannot_bear(bank):
 
 
 def test_when_everything_is_lost_the_models_part_is_too(bank):
-    pool = bank.pool(coverage_bps=0, borrower_cap_bps=10_000)
-    lender = account("senior")
-    bank.loan_token.approve(pool.address, 2**200, sender=lender)
-    pool.deposit(SENIOR, 100_000 * UNIT, lender, sender=lender)
+    pool = bank.pool(coverage_bps=1, borrower_cap_bps=10_000)
+    for role, tranche, amount in (("senior", SENIOR, 100_000), ("junior", JUNIOR, 10)):
+        lender = account(role)
+        bank.loan_token.approve(pool.address, 2**200, sender=lender)
+        pool.deposit(tranche, amount * UNIT, lender, sender=lender)
     borrower = bank.fund(pool, "borrower", 0, 100 * COIN)
     bank.fund(pool, "liquidator")
     pool.supply_collateral(100 * COIN, borrower, sender=borrower)
@@ -206,10 +207,10 @@ def test_when_everything_is_lost_the_models_part_is_too(bank):
     bank.set_price(0.000001)
     assert pool.books()[2] > 0
     paid, _ = liquidate(pool)
-    assert pool.books()[:4] == (0, 0, paid, 0)
+    assert pool.books()[:4] == (0, 0, paid + 10 * UNIT, 0)
     (event,) = pool.events("Defaulted")
     assert event["from_fees"] > 0
-    assert event["from_senior"] + event["from_fees"] == event["bad_debt"]
+    assert event["from_junior"] + event["from_senior"] + event["from_fees"] == event["bad_debt"]
     balanced(bank, pool)
 
 

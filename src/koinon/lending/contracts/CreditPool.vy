@@ -11,9 +11,9 @@
           and the most one borrower may owe. Both stay with the loan: a score that falls later never makes an open loan
           unsound, and an expired score only stops new borrowing. Wallets without a score get the worst tier.
         - Every tier's spread must pay for what it is expected to lose: spread >= PD * LGD + capital charge.
-        - Lenders choose a tranche. The junior one bears every loss first and earns the spreads; the senior one loses only
-          when nothing junior is left. Both earn the pool's rate. Nobody may borrow, and nobody junior may leave, where
-          junior assets would fall below their share of the debt.
+        - Lenders choose a tranche. The junior one bears every loss first and earns the spreads, as far as it covers what
+          it must; the senior one loses only when nothing junior is left. Both earn the pool's rate. Nobody may borrow, and
+          nobody junior may leave, where junior assets would fall below their share of the debt.
         - An unsound loan is sold by Dutch auction: the liquidator's bonus grows with time, and only part of a loan
           that is still covered may be sold at once. What no collateral covers is a loss at that moment.
         - Part of the interest goes to the till of the model that scores, where its owners and its data share it.
@@ -75,7 +75,7 @@ _exit_from: HashMap[address, uint256]
 _loans: HashMap[address, uint256]  # collateral 128 bits, tier 8, when it was last confirmed 40, start of the auction 40
 _debt_shares: HashMap[address, uint256]
 _defaulted_at: HashMap[address, uint256]
-_spent_offers: HashMap[address, HashMap[bytes32, bool]]
+_spent_offers: HashMap[address, HashMap[bytes32, bool]]  # signer that took it back, nobody where it was drawn -> digest
 
 
 @deploy
@@ -222,9 +222,8 @@ def withdraw_collateral(amount: uint256, receiver: address):
 @external
 def borrow(amount: uint256, receiver: address) -> uint256:
     """
-    @notice Borrow against one's collateral, on the terms of one's tier. An open loan whose tier became better moves to it
-            as a whole. If it became worse, the loan keeps its tier while the pool's grace lasts from when a score last gave it,
-            and moves afterwards.
+    @notice Borrow against one's collateral, on the terms of one's tier. An open loan moves to that tier as a whole, also
+            where it became worse: who does not want that borrows nothing more, and keeps the terms there are.
     @param amount How much; the whole debt must reach the pool's least.
     @param receiver Who gets it.
     @return The caller's debt.
@@ -239,7 +238,8 @@ def borrow_with_offer(
     offer: ICreditPool.Offer, signer: address, signature: Bytes[1024], receiver: address
 ) -> uint256:
     """
-    @notice Borrow exactly as an issuer of scores offered. An offer may ask for more than one's tier does, never less.
+    @notice Borrow exactly as an issuer of scores offered, once, however many issuers signed the same. An offer may ask
+            for more than one's tier does, never less.
     @param offer What was offered to the caller.
     @param signer Which issuer signed it.
     @param signature Its signature.
@@ -251,11 +251,11 @@ def borrow_with_offer(
     assert offer.amount > 0, "amount out of range"
     assert offer.tier < TIER_COUNT and offer.spread_bps == (TIERS[offer.tier] >> 96) & MASK, "no tier has this spread"
     digest: bytes32 = self._offer_digest(offer)
-    assert not self._spent_offers[signer][digest], "offer already used"
+    self._require_unspent(signer, digest)
     assert staticcall IAttestations(MARKET.attestations).is_signed_by_issuer(
         MARKET.schema, signer, digest, signature
     ), "not signed by an issuer"
-    self._spent_offers[signer][digest] = True
+    self._spent_offers[empty(address)][digest] = True
     log ICreditPool.OfferSpent(signer=signer, digest=digest, borrowed=True)
     return self._borrow(offer.amount, receiver, offer.tier + 1, offer.collateral_ratio_bps)
 
@@ -267,7 +267,7 @@ def cancel_offer(offer: ICreditPool.Offer):
     @param offer What was offered.
     """
     digest: bytes32 = self._offer_digest(offer)
-    assert not self._spent_offers[msg.sender][digest], "offer already used"
+    self._require_unspent(msg.sender, digest)
     self._spent_offers[msg.sender][digest] = True
     log ICreditPool.OfferSpent(signer=msg.sender, digest=digest, borrowed=False)
 
@@ -275,7 +275,9 @@ def cancel_offer(offer: ICreditPool.Offer):
 @external
 def refinance() -> uint256:
     """
-    @notice Move one's open loan to one's present tier, without borrowing more. As `borrow`, with all its checks.
+    @notice Move one's open loan to one's present tier, without borrowing more. As `borrow`, with all its checks; but a
+            loan whose score became worse keeps its tier while the pool's grace lasts from when a score last gave it. No
+            grace for who has no score, or shares in a default.
     @return The caller's debt.
     """
     assert not MARKET.offer_required, "this pool needs an offer"
@@ -575,7 +577,8 @@ def eip712Domain() -> (bytes1, String[18], String[1], uint256, address, bytes32,
 def _accrued() -> (ICreditPool.Books, uint256, uint256, uint256, uint256):
     """
     @dev The books at this second, and the interest since they were written: all of it, the fee, the junior part. The pool's
-         rate is for both tranches by what they have; the spread is for the junior one, which bears the risk.
+         rate is for both tranches by what they have; the spread is for the junior one as far as it bears the risk: where
+         it covers only a part of what it must, only that part of the spread is its own, and the rest is everyone's.
     """
     sums: uint256 = self._sums
     tranches: uint256 = self._tranches
@@ -602,6 +605,9 @@ def _accrued() -> (ICreditPool.Books, uint256, uint256, uint256, uint256):
         return books, 0, 0, 0, rate
     fee: uint256 = min(total * MARKET.fee_bps // BPS, 2**88 - 1 - books.fees)
     risk = risk * (total - fee) // total
+    needed: uint256 = books.debt * MARKET.coverage_bps
+    if books.junior * BPS < needed:
+        risk = risk * books.junior * BPS // needed
     to_junior: uint256 = 0
     if self._total_shares[JUNIOR] > 0:
         if self._total_shares[SENIOR] == 0:
@@ -872,8 +878,10 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
     loan: ICreditPool.Position = self._position(msg.sender, books)
     tier: uint256 = 0
     wallets: DynArray[address, 8] = []
-    tier, wallets = self._score_of(msg.sender)
-    if loan.debt > 0 and tier > loan.tier and block.timestamp < loan.confirmed_at + MARKET.grace_s:
+    scored: bool = False
+    tier, wallets, scored = self._score_of(msg.sender)
+    # The grace is for what is owed already: nobody draws on a tier that no score gives any more.
+    if amount == 0 and scored and tier > loan.tier and block.timestamp < loan.confirmed_at + MARKET.grace_s:
         tier = loan.tier
     else:
         loan.confirmed_at = block.timestamp
@@ -905,7 +913,7 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
         if wallet != msg.sender:
             books.debts[(self._loans[wallet] >> 80) & 255] = self._tiers[(self._loans[wallet] >> 80) & 255] >> 128
             owed += self._position(wallet, books).debt
-    assert owed <= self._terms(tier).cap, "above the tier's cap"
+    assert owed <= TIERS[tier] >> 160, "above the tier's cap"
     # What was lent within this block counts for nothing: nobody raises the cap with money that leaves again.
     supply: uint256 = min(books.senior + books.junior, self._supply_before >> 64)
     assert owed * BPS <= supply * MARKET.borrower_cap_bps, "above the borrower's cap"
@@ -918,11 +926,11 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
 
 @internal
 @view
-def _score_of(borrower: address) -> (uint256, DynArray[address, 8]):
+def _score_of(borrower: address) -> (uint256, DynArray[address, 8], bool):
     """
-    @dev The tier that a score gives now, and the wallets that share its history. The worst tier of all without a valid
-         score that is newer than the last default of any of them. A probability of default above the tier's own moves
-         to a tier that is priced for it.
+    @dev The tier that a score gives now, the wallets that share its history, and whether it is a score that gives it. The
+         worst tier of all without a valid score that is newer than the last default of any of them. A probability of
+         default above the tier's own moves to a tier that is priced for it.
     """
     score: IBundles.Score = staticcall IBundles(MARKET.bundles).score_of(
         MARKET.attestations, MARKET.schema, MARKET.work_id, borrower
@@ -930,13 +938,13 @@ def _score_of(borrower: address) -> (uint256, DynArray[address, 8]):
     worst: uint256 = TIER_COUNT - 1
     for wallet: address in score.wallets:
         if score.valid_since <= self._defaulted_at[wallet]:
-            return worst, score.wallets
+            return worst, score.wallets, False
     tier: uint256 = min(score.tier, worst)
     for step: uint256 in range(8):
         if tier == worst or score.pd_bps <= (TIERS[tier] >> 64) & MASK:
             break
         tier += 1
-    return tier, score.wallets
+    return tier, score.wallets, True
 
 
 @internal
@@ -1016,6 +1024,14 @@ def _auctioned(borrower: address, loan: ICreditPool.Position) -> ICreditPool.Pos
 def _bonus(auction_from: uint256) -> uint256:
     passed: uint256 = min(block.timestamp - auction_from, MARKET.auction_s)
     return MARKET.min_bonus_bps + (MARKET.max_bonus_bps - MARKET.min_bonus_bps) * passed // MARKET.auction_s
+
+
+@internal
+@view
+def _require_unspent(signer: address, digest: bytes32):
+    assert not (
+        self._spent_offers[empty(address)][digest] or self._spent_offers[signer][digest]
+    ), "offer already used"
 
 
 @internal

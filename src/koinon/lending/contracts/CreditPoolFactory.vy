@@ -158,7 +158,7 @@ def _check_market(market: ICreditPool.Market):
         # Reverts where there is no such Work.
         owner: address = staticcall IWorks(WORKS).ownerOf(market.work_id)
     assert market.borrower_cap_bps > 0 and market.borrower_cap_bps <= BPS, "borrower cap out of range"
-    assert market.coverage_bps <= BPS, "coverage out of range"
+    assert market.coverage_bps > 0 and market.coverage_bps <= BPS, "coverage out of range"
     assert market.close_factor_bps > 0 and market.close_factor_bps <= BPS, "close factor out of range"
     assert market.min_bonus_bps <= market.max_bonus_bps, "bonus must grow"
     assert market.max_bonus_bps <= BPS, "bonus out of range"

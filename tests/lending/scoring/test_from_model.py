@@ -10,10 +10,10 @@ from koinon.learning.datasets import load_credit
 from koinon.learning.recipe import credit_recipe
 from koinon.learning.splits import split_credit
 from koinon.learning.trained import TrainedModel
-from koinon.lending.scoring.frame import of
+from koinon.lending.scoring.frame import Frame, Numeric, of
 from koinon.lending.scoring.frame_reading import from_table
 from koinon.lending.scoring.from_model import distil, model_chances, with_model
-from koinon.lending.scoring.points import Plan
+from koinon.lending.scoring.points import Plan, fit_points
 from koinon.lending.scoring.report import OFF_CHAIN
 from koinon.services.models import perceptron
 
@@ -62,3 +62,17 @@ def test_its_probability_is_one_more_column(model_file, split):
     )
     with pytest.raises(BadInput, match="two classes"):
         model_chances(three, frame)
+
+
+@pytest.mark.parametrize("binner", ["tree", "optimal"])
+def test_edges_follow_what_rows_weigh_not_how_many_there_are(binner):
+    """A distilled row counts once as bad and once as good, by the model's chance: rows alone say nothing."""
+    values = np.tile(np.arange(10, dtype=np.float64), 400)
+    chance = np.where(values < 5, 0.1, 0.8)
+    rows = {"debt": Numeric(np.tile(values, 2))}
+    labels = np.repeat(np.array([1, 0], dtype=np.int64), values.size)
+    soft = Frame(rows, labels, weights=np.concatenate([chance, 1 - chance]))
+    table, _ = fit_points(soft, Plan(binner=binner, monotone={"debt": 1}))
+    (debt,) = table.features
+    assert debt.edges[0] == 4
+    assert debt.points[0] > debt.points[-1] == 0

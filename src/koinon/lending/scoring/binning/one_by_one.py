@@ -29,16 +29,20 @@ from koinon.lending.scoring.measures import log_odds
 
 _LESS = 0.5  # bad rows added to each bin, so that none has infinite evidence
 
-Edges = Callable[[Integers, Integers, int, int], tuple[int, ...]]
+Edges = Callable[[Integers, Integers, Floats, int, int], tuple[int, ...]]
+"""From values, labels, how much each row counts, the rows of the frame and a direction."""
 
 
 def tree_bins(frame: Frame, monotone: Monotone | None = None, seed: int = 0) -> list[Bins]:
     """Bins by a decision tree a column."""
     del seed  # nothing is drawn
 
-    def edges(values: Integers, labels: Integers, rows: int, direction: int) -> tuple[int, ...]:
-        found = leaf_edges(values, labels.astype(np.float64), 12, max(least_rows(rows), rows // 100))
-        return _merged(found, values, labels, direction) if direction else found
+    def edges(
+        values: Integers, labels: Integers, counted: Floats, rows: int, direction: int
+    ) -> tuple[int, ...]:
+        least = max(least_rows(rows), rows // 100)
+        found = leaf_edges(values, labels.astype(np.float64), 12, least, counted)
+        return _merged(found, values, labels, counted, direction) if direction else found
 
     return _each(frame, monotone or {}, edges)
 
@@ -54,12 +58,14 @@ def optimal_bins(frame: Frame, monotone: Monotone | None = None, seed: int = 0) 
     del seed  # nothing is drawn
     maker = required("optbinning", extra="lending").OptimalBinning
 
-    def edges(values: Integers, labels: Integers, rows: int, direction: int) -> tuple[int, ...]:
+    def edges(
+        values: Integers, labels: Integers, counted: Floats, rows: int, direction: int
+    ) -> tuple[int, ...]:
         del rows
         trend = {1: "ascending", -1: "descending"}.get(direction)
         found = maker(
             dtype="numerical", max_n_bins=12, min_bin_size=0.01, max_n_prebins=40, monotonic_trend=trend
-        ).fit(values.astype(np.float64), labels)
+        ).fit(values.astype(np.float64), labels, sample_weight=counted)
         return tuple(sorted({int(np.ceil(cut)) - 1 for cut in found.splits}))
 
     return _each(frame, monotone or {}, edges)
@@ -91,21 +97,24 @@ def _each(frame: Frame, monotone: Monotone, edges_of: Edges) -> list[Bins]:
         direction = -1 if reader.categories else monotone.get(name, 0)
         edges: tuple[int, ...] = ()
         if np.unique(values[rest]).size > 1:
-            edges = edges_of(values[rest], frame.labels[rest], len(frame), direction)
+            edges = edges_of(values[rest], frame.labels[rest], counted[rest], len(frame), direction)
         numbers = np.searchsorted(np.array(edges, dtype=np.int64), values, side="left")
         evidence = np.array([evidence_in(rest & (numbers == number)) for number in range(len(edges) + 1)])
         if direction:
-            counts = np.bincount(numbers[rest], minlength=len(edges) + 1).astype(np.float64)
+            counts = np.bincount(numbers[rest], weights=counted[rest], minlength=len(edges) + 1)
             evidence = pooled_monotone(evidence, counts, direction)
         reader, edges = joined(reader, edges)
         made.append(Bins(reader, edges, tuple(evidence.tolist()), zero, missing))
     return made
 
 
-def _merged(edges: tuple[int, ...], values: Integers, labels: Integers, direction: int) -> tuple[int, ...]:
+def _merged(
+    edges: tuple[int, ...], values: Integers, labels: Integers, counted: Floats, direction: int
+) -> tuple[int, ...]:
     """Only those edges across which the risk still differs once it is made monotone."""
     numbers = np.searchsorted(np.array(edges, dtype=np.int64), values, side="left")
-    counts = np.bincount(numbers, minlength=len(edges) + 1).astype(np.float64)
-    rates: Floats = np.bincount(numbers, weights=labels, minlength=len(edges) + 1) / np.maximum(counts, 1)
+    counts = np.bincount(numbers, weights=counted, minlength=len(edges) + 1)
+    bad = np.bincount(numbers, weights=labels * counted, minlength=len(edges) + 1)
+    rates: Floats = bad / np.where(counts > 0, counts, 1.0)
     smooth = pooled_monotone(rates, counts, direction)
     return tuple(edge for edge, one, two in zip(edges, smooth, smooth[1:], strict=False) if one != two)

@@ -141,6 +141,7 @@ class Finance:
             wallet=people.borrower.address,
             points=judgement.answer.points,
             tier=judgement.word.tier,
+            pd_a_month=judgement.answer.probability,
             pd_a_year=judgement.word.pd_bps / 10_000,
             reasons=tuple(judgement.answer.reasons),
             ways_up=tuple(judgement.answer.ways_up),

@@ -20,7 +20,7 @@ class Lent:
 
     Attributes
     ----------
-    points, tier, pd_a_year, reasons, ways_up
+    points, tier, pd_a_month, pd_a_year, reasons, ways_up
         What the points table says of the wallet's owner.
     model_auc, points_auc, rows
         Of the model and of the points made from it, on so many rows that taught neither.
@@ -37,13 +37,15 @@ class Lent:
     paid_in, paid_out, cash
         What lenders and the liquidator brought, what left, and what the pool has.
     fee, received, waiting
-        What the pool paid into the model's till, who has got how much of it, and what the tills keep.
+        What the pool paid into the model's till, who has got how much since, and how much more the tills hold
+        than before: below 0 where units that rounding had left earlier went out with it.
     """
 
     pool: str
     wallet: str
     points: int
     tier: int
+    pd_a_month: float
     pd_a_year: float
     reasons: tuple[str, ...]
     ways_up: tuple[str, ...]
@@ -111,8 +113,8 @@ class Lent:
             f"{self.rows:,} people who taught neither."
         )
         terminal.say(
-            f"{self.signed} of {self.issuers} issuers attest {self.points} points: tier {self.tier}, "
-            f"{self.pd_a_year:.0%} to default within a year if months go on like this one."
+            f"{self.signed} of {self.issuers} issuers attest {self.points} points, tier {self.tier}: "
+            f"{self.pd_a_month:.1%} to default next month ({self.pd_a_year:.0%} a year at that rate)."
         )
         for reason in self.reasons:
             terminal.say(escape(f"  - {reason}"))
@@ -138,7 +140,7 @@ class Lent:
         terminal.say(
             escape(
                 f"Fee of the interest into the model's till: {coins(self.fee)}; "
-                f"{len(self.received)} who made it have theirs, {self.waiting} units are left to rounding. "
+                f"{len(self.received)} who made it have theirs. "
             )
             + ("Every unit is there." if self.conserved else "[bold red]UNITS ARE MISSING.[/bold red]")
         )

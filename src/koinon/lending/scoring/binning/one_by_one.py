@@ -101,7 +101,7 @@ def _each(frame: Frame, monotone: Monotone, edges_of: Edges) -> list[Bins]:
         numbers = np.searchsorted(np.array(edges, dtype=np.int64), values, side="left")
         evidence = np.array([evidence_in(rest & (numbers == number)) for number in range(len(edges) + 1)])
         if direction:
-            counts = np.bincount(numbers[rest], weights=counted[rest], minlength=len(edges) + 1)
+            counts = _sums(numbers[rest], counted[rest], len(edges))
             evidence = pooled_monotone(evidence, counts, direction)
         reader, edges = joined(reader, edges)
         made.append(Bins(reader, edges, tuple(evidence.tolist()), zero, missing))
@@ -113,8 +113,12 @@ def _merged(
 ) -> tuple[int, ...]:
     """Only those edges across which the risk still differs once it is made monotone."""
     numbers = np.searchsorted(np.array(edges, dtype=np.int64), values, side="left")
-    counts = np.bincount(numbers, weights=counted, minlength=len(edges) + 1)
-    bad = np.bincount(numbers, weights=labels * counted, minlength=len(edges) + 1)
-    rates: Floats = bad / np.where(counts > 0, counts, 1.0)
+    counts = _sums(numbers, counted, len(edges))
+    rates = _sums(numbers, labels * counted, len(edges)) / np.where(counts > 0, counts, 1.0)
     smooth = pooled_monotone(rates, counts, direction)
     return tuple(edge for edge, one, two in zip(edges, smooth, smooth[1:], strict=False) if one != two)
+
+
+def _sums(numbers: Integers, counted: Floats, edges: int) -> Floats:
+    """What the rows of each bin count together, shape (edges + 1,)."""
+    return np.bincount(numbers, weights=counted, minlength=edges + 1).astype(np.float64)

@@ -13,8 +13,10 @@
         - The manager sets these bounds: tighter at once; looser, a strategy, or an allocator, 48 hours after announcing it.
         - The guardian may veto what was announced, and stop allocation. Neither ever moves money.
         - Allocation also stops by itself when a share has lost more than the drawdown allowed from its peak.
-        - Gains unlock over time, losses count at once (against what is still locked first). A fee is taken from a share's
-          gain above its highest price alone, in shares, to one address fixed at the beginning: a Work's till.
+        - Gains unlock over time, losses count at once (against what is still locked first). Who comes pays for what is
+          locked, too, so that a gain is theirs who were there; who leaves before it unlocks leaves it. A fee is taken
+          from a share's gain above its highest price alone, in shares, to one address fixed at the beginning: a Work's
+          till.
         - `withdraw` and `redeem` pay from what is idle and from what ERC-4626 slots pay out at once, at the prices that hold.
           `redeem_in_kind` hands out everything that is held in proportion, and needs no price, no role and no trade: nobody
           can stop it. Whoever leaves by either pays `spread_bps` to those who stay, for what prices may lag behind.
@@ -107,16 +109,6 @@ event Tripped:
 
 event Resumed:
     price: uint256
-
-
-struct Mark:
-    valid: bool  # whether all that is held has a price now
-    gross: uint256  # what is held: at those prices, or as last settled
-    locked: uint256  # of it, gains that are not unlocked yet
-    locked_until: uint256
-    net: uint256
-    fee_shares: uint256  # to be issued for the gain so far
-    supply: uint256  # with those
 
 
 MANAGER: constant(uint256) = 1
@@ -225,7 +217,8 @@ def convertToShares(assets: uint256) -> uint256:
     @param assets In the asset's smallest unit.
     @return Rounded down.
     """
-    return self._shares_for(assets, self._mark())
+    m: IVaultRules.Mark = self._mark()
+    return self._shares_for(assets, m.net, m.supply)
 
 
 @external
@@ -247,7 +240,7 @@ def maxDeposit(receiver: address) -> uint256:
     @param receiver Anyone.
     @return 0 where something held has no valid price.
     """
-    m: Mark = self._mark()
+    m: IVaultRules.Mark = self._mark()
     return self._room(m)
 
 
@@ -259,8 +252,8 @@ def maxMint(receiver: address) -> uint256:
     @param receiver Anyone.
     @return 0 where something held has no valid price.
     """
-    m: Mark = self._mark()
-    return self._shares_for(self._room(m), m)
+    m: IVaultRules.Mark = self._mark()
+    return self._shares_for(self._room(m), m.entry, m.supply)
 
 
 @external
@@ -271,7 +264,7 @@ def maxWithdraw(owner: address) -> uint256:
     @param owner Whose shares.
     @return In the asset; 0 where something held has no valid price.
     """
-    m: Mark = self._mark()
+    m: IVaultRules.Mark = self._mark()
     if not m.valid:
         return 0
     return min(self._after_spread(self._assets_for(erc20.balanceOf[owner], m)), self._liquid())
@@ -285,21 +278,24 @@ def maxRedeem(owner: address) -> uint256:
     @param owner Whose shares.
     @return 0 where something held has no valid price.
     """
-    m: Mark = self._mark()
+    m: IVaultRules.Mark = self._mark()
     if not m.valid:
         return 0
-    return min(erc20.balanceOf[owner], self._shares_for(self._liquid(), m))
+    # Rounded down twice, so that they are paid no more than there is.
+    most: uint256 = self._liquid() * strategies.WHOLE_BPS // (strategies.WHOLE_BPS - self.charter.spread_bps)
+    return min(erc20.balanceOf[owner], self._shares_for(most, m.net, m.supply))
 
 
 @external
 @view
 def previewDeposit(assets: uint256) -> uint256:
     """
-    @notice The shares that a deposit would give now.
+    @notice The shares that a deposit would give now: who comes pays for gains that are still locked, too.
     @param assets What is deposited.
     @return Rounded down.
     """
-    return self._shares_for(assets, self._mark())
+    m: IVaultRules.Mark = self._mark()
+    return self._shares_for(assets, m.entry, m.supply)
 
 
 @external
@@ -346,8 +342,8 @@ def deposit(assets: uint256, receiver: address) -> uint256:
     @param receiver Who gets the shares.
     @return The shares.
     """
-    m: Mark = self._settle()
-    shares: uint256 = self._shares_for(assets, m)
+    m: IVaultRules.Mark = self._settle()
+    shares: uint256 = self._shares_for(assets, m.entry, m.supply)
     self._enter(assets, shares, receiver, m)
     return shares
 
@@ -360,7 +356,7 @@ def mint(shares: uint256, receiver: address) -> uint256:
     @param receiver Who gets them.
     @return What they cost.
     """
-    m: Mark = self._settle()
+    m: IVaultRules.Mark = self._settle()
     assets: uint256 = self._cost_of(shares, m)
     self._enter(assets, shares, receiver, m)
     return assets
@@ -375,7 +371,7 @@ def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
     @param owner Whose shares are taken: the caller's, or of one who allowed the caller.
     @return The shares taken.
     """
-    m: Mark = self._settle()
+    m: IVaultRules.Mark = self._settle()
     shares: uint256 = self._shares_taken(assets, m)
     self._leave(assets, shares, receiver, owner, m)
     return shares
@@ -390,7 +386,7 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
     @param owner Whose shares are taken: the caller's, or of one who allowed the caller.
     @return The assets.
     """
-    m: Mark = self._settle()
+    m: IVaultRules.Mark = self._settle()
     assets: uint256 = self._after_spread(self._assets_for(shares, m))
     self._leave(assets, shares, receiver, owner, m)
     return assets
@@ -410,7 +406,7 @@ def redeem_in_kind(
            stay.
     @return What was handed out: of the asset, then of each slot.
     """
-    m: Mark = self._settle()
+    m: IVaultRules.Mark = self._settle()
     assert shares > 0, "shares missing"
     part: uint256 = shares * RAY // (m.supply + VIRTUAL_SHARES)
     if m.gross > 0:
@@ -460,7 +456,7 @@ def rebalance(targets_bps: DynArray[uint256, 8], least: DynArray[uint256, 8], de
     assert msg.sender == self.charter.allocator, "only the allocator"
     assert block.timestamp <= deadline, "too late"
     assert len(targets_bps) == len(least), "one least amount a target"
-    m: Mark = self._settle()
+    m: IVaultRules.Mark = self._settle()
     assert m.valid, "no valid price"
     assert not self.stopped and not self.tripped, "allocation stopped"
     limits: IVaultRules.Limits = self.limits
@@ -491,7 +487,7 @@ def rebalance(targets_bps: DynArray[uint256, 8], least: DynArray[uint256, 8], de
     for slot: uint256 in range(strategies.SLOTS):
         if targets[slot] > values[slot]:
             self._increase(slot, targets[slot] - values[slot], least[slot], limits.slippage_bps)
-    after: Mark = self._settle()
+    after: IVaultRules.Mark = self._settle()
     assert after.valid, "no valid price"
     log Rebalanced(allocator=msg.sender, before=m.gross, after=after.gross, turnover=turnover)
 
@@ -508,15 +504,7 @@ def set_strategy(slot: uint256, listed: IVaultRules.Strategy):
     @param listed The strategy with its bounds.
     """
     self._check_manager()
-    if listed.kind != 0 and not timelock._ripe(
-        abi_encode(
-            slot,
-            listed,
-            method_id=method_id(
-                "set_strategy(uint256,(uint256,address,address,address,uint256,uint256,uint256))"
-            ),
-        )
-    ):
+    if listed.kind != 0 and not timelock._ripe(slice(msg.data, 0, 260)):
         return
     strategies._list(RULES, slot, listed, self.charter.asset)
     self._check_floors()
@@ -534,9 +522,7 @@ def set_bounds(slot: uint256, min_bps: uint256, max_bps: uint256):
     assert slot < strategies.SLOTS and strategies._slots[slot].kind != 0, "empty slot"
     assert min_bps <= max_bps and max_bps <= strategies.WHOLE_BPS, "wrong bounds"
     if min_bps < strategies._slots[slot].min_bps or max_bps > strategies._slots[slot].max_bps:
-        if not timelock._ripe(
-            abi_encode(slot, min_bps, max_bps, method_id=method_id("set_bounds(uint256,uint256,uint256)"))
-        ):
+        if not timelock._ripe(slice(msg.data, 0, 100)):
             return
     strategies._slots[slot].min_bps = min_bps
     strategies._slots[slot].max_bps = max_bps
@@ -559,9 +545,7 @@ def set_limits(limits: IVaultRules.Limits):
         or limits.drawdown_bps > now.drawdown_bps
         or limits.idle_bps < now.idle_bps
     ):
-        if not timelock._ripe(
-            abi_encode(limits, method_id=method_id("set_limits((uint256,uint256,uint256,uint256))"))
-        ):
+        if not timelock._ripe(slice(msg.data, 0, 132)):
             return
     self.limits = limits
     self._check_floors()
@@ -575,9 +559,7 @@ def set_allocator(account: address):
     @param account The allocator; zero for none.
     """
     self._check_manager()
-    if account != empty(address) and not timelock._ripe(
-        abi_encode(account, method_id=method_id("set_allocator(address)"))
-    ):
+    if account != empty(address) and not timelock._ripe(slice(msg.data, 0, 36)):
         return
     self.charter.allocator = account
     log RoleSet(role=ALLOCATOR, account=account)
@@ -593,11 +575,11 @@ def resume():
     assert self.stopped or self.tripped, "nothing is stopped"
     if not timelock._ripe(method_id("resume()")):
         return
-    m: Mark = self._settle()
+    m: IVaultRules.Mark = self._settle()
     assert m.valid, "no valid price"
     self.stopped = False
     self.tripped = False
-    self.peak = self._price(m.net, m.supply)
+    self.peak = m.price
     log Resumed(price=self.peak)
 
 
@@ -741,7 +723,7 @@ def _liquid() -> uint256:
 
 @internal
 @view
-def _mark() -> Mark:
+def _mark() -> IVaultRules.Mark:
     """
     @dev Where the vault stands this second, with the fee that is due.
     """
@@ -752,95 +734,68 @@ def _mark() -> Mark:
             value: uint256 = 0
             valid, value = self._priced(slot)
             gross += value
-    recorded: uint256 = self._recorded
-    if not valid:
-        gross = recorded
-    rest: uint256 = max(self._locked_until, block.timestamp) - block.timestamp
-    locked: uint256 = 0
-    if rest > 0:
-        duration: uint256 = self._locked_until - self._locked_at
-        locked = (self._locked * rest + duration - 1) // duration
-    if gross > recorded:
-        gain: uint256 = gross - recorded
-        if self.charter.unlock_s > 0:
-            rest = (locked * rest + gain * self.charter.unlock_s) // (locked + gain)
-            locked += gain
-    else:
-        locked -= min(locked, recorded - gross)
-    locked = min(locked, gross)
-    m: Mark = Mark(
-        valid=valid,
-        gross=gross,
-        locked=locked,
-        locked_until=block.timestamp + rest,
-        net=gross - locked,
-        fee_shares=0,
-        supply=erc20.totalSupply,
+    return staticcall IVaultRules(RULES).mark(
+        IVaultRules.Books(
+            valid=valid,
+            gross=gross,
+            recorded=self._recorded,
+            locked=self._locked,
+            locked_at=self._locked_at,
+            locked_until=self._locked_until,
+            unlock_s=self.charter.unlock_s,
+            fee_bps=self.charter.fee_bps,
+            high_water=self.high_water,
+            supply=erc20.totalSupply,
+        )
     )
-    price: uint256 = self._price(m.net, m.supply)
-    if valid and m.supply > 0 and price > self.high_water:
-        gain: uint256 = (price - self.high_water) * (m.supply + VIRTUAL_SHARES) // RAY
-        fee: uint256 = gain * self.charter.fee_bps // strategies.WHOLE_BPS
-        m.fee_shares = fee * (m.supply + VIRTUAL_SHARES) // (m.net + VIRTUAL_ASSETS - fee)
-        m.supply += m.fee_shares
-    return m
 
 
 @internal
-def _settle() -> Mark:
+def _settle() -> IVaultRules.Mark:
     """
     @dev Write down where the vault stands, unless something has no price.
     """
-    m: Mark = self._mark()
+    m: IVaultRules.Mark = self._mark()
     if not m.valid:
         return m
     self._recorded = m.gross
     self._locked = m.locked
     self._locked_at = block.timestamp
     self._locked_until = m.locked_until
-    price: uint256 = self._price(m.net, m.supply)
+    self.high_water = m.high_water
     if m.supply == 0:
-        self.high_water = price
-        self.peak = price
+        self.peak = m.price
         return m
     if m.fee_shares > 0:
         erc20._mint(self.charter.fee_to, m.fee_shares)
-    if price > self.high_water:
-        self.high_water = price
-    if price > self.peak:
-        self.peak = price
+    if m.price > self.peak:
+        self.peak = m.price
     elif not self.tripped:
         lowest: uint256 = self.peak * (strategies.WHOLE_BPS - self.limits.drawdown_bps) // strategies.WHOLE_BPS
-        if price < lowest:
+        if m.price < lowest:
             self.tripped = True
-            log Tripped(price=price, peak=self.peak)
-    log Settled(gross=m.gross, locked=m.locked, fee_shares=m.fee_shares, price=price)
+            log Tripped(price=m.price, peak=self.peak)
+    log Settled(gross=m.gross, locked=m.locked, fee_shares=m.fee_shares, price=m.price)
     return m
 
 
 @internal
 @pure
-def _price(net: uint256, supply: uint256) -> uint256:
-    return (net + VIRTUAL_ASSETS) * RAY // (supply + VIRTUAL_SHARES)
+def _shares_for(assets: uint256, worth: uint256, supply: uint256) -> uint256:
+    return assets * (supply + VIRTUAL_SHARES) // (worth + VIRTUAL_ASSETS)
 
 
 @internal
 @pure
-def _shares_for(assets: uint256, m: Mark) -> uint256:
-    return assets * (m.supply + VIRTUAL_SHARES) // (m.net + VIRTUAL_ASSETS)
-
-
-@internal
-@pure
-def _assets_for(shares: uint256, m: Mark) -> uint256:
+def _assets_for(shares: uint256, m: IVaultRules.Mark) -> uint256:
     return shares * (m.net + VIRTUAL_ASSETS) // (m.supply + VIRTUAL_SHARES)
 
 
 @internal
 @pure
-def _cost_of(shares: uint256, m: Mark) -> uint256:
+def _cost_of(shares: uint256, m: IVaultRules.Mark) -> uint256:
     all_shares: uint256 = m.supply + VIRTUAL_SHARES
-    return (shares * (m.net + VIRTUAL_ASSETS) + all_shares - 1) // all_shares
+    return (shares * (m.entry + VIRTUAL_ASSETS) + all_shares - 1) // all_shares
 
 
 @internal
@@ -851,7 +806,7 @@ def _after_spread(assets: uint256) -> uint256:
 
 @internal
 @view
-def _shares_taken(assets: uint256, m: Mark) -> uint256:
+def _shares_taken(assets: uint256, m: IVaultRules.Mark) -> uint256:
     kept_bps: uint256 = strategies.WHOLE_BPS - self.charter.spread_bps
     before: uint256 = (assets * strategies.WHOLE_BPS + kept_bps - 1) // kept_bps
     return (before * (m.supply + VIRTUAL_SHARES) + m.net) // (m.net + VIRTUAL_ASSETS)
@@ -859,7 +814,7 @@ def _shares_taken(assets: uint256, m: Mark) -> uint256:
 
 @internal
 @pure
-def _room(m: Mark) -> uint256:
+def _room(m: IVaultRules.Mark) -> uint256:
     if not m.valid or m.gross >= strategies.LIMIT - 1:
         return 0
     return strategies.LIMIT - 1 - m.gross
@@ -869,18 +824,23 @@ def _room(m: Mark) -> uint256:
 
 
 @internal
-def _enter(assets: uint256, shares: uint256, receiver: address, m: Mark):
+def _enter(assets: uint256, shares: uint256, receiver: address, m: IVaultRules.Mark):
     assert m.valid, "no valid price"
     assert shares > 0, "too little"
     assert assets <= self._room(m), "too much"
     erc20_transfers._collect(self.charter.asset, msg.sender, self, assets)
     self._recorded = m.gross + assets
+    paid: uint256 = assets * RAY // shares
+    if paid > m.high_water:
+        # Who comes at a higher price was not there for the gain up to it: no fee is due from these shares until then.
+        before: uint256 = m.supply + VIRTUAL_SHARES
+        self.high_water = (m.high_water * before + assets * RAY) // (before + shares)
     erc20._mint(receiver, shares)
     log Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)
 
 
 @internal
-def _leave(assets: uint256, shares: uint256, receiver: address, owner: address, m: Mark):
+def _leave(assets: uint256, shares: uint256, receiver: address, owner: address, m: IVaultRules.Mark):
     assert m.valid, "no valid price: redeem in kind"
     assert shares > 0, "shares missing"
     self._take_shares(shares, owner)

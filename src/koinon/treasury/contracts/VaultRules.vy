@@ -5,8 +5,8 @@
 @title VaultRules: what a vault may be
 @license Apache-2.0
 @author Koinon
-@notice What every vault asks before it begins, changes its limits or lists a strategy, and what a pair gives for what it was
-        sent. It is apart from the vault's code because all of it together would not fit into one contract.
+@notice What every vault asks before it begins, changes its limits or lists a strategy; where its books stand; and what a
+        pair gives for what it was sent. It is apart from the vault's code because all of it together would not fit into one contract.
 @dev No storage, no owner: the same question has the same answer for ever, as far as those asked about stay the same.
 """
 
@@ -34,6 +34,12 @@ SHARES: constant(uint256) = 2
 WHOLE_BPS: constant(uint256) = 10_000
 LONGEST_UNLOCK_S: constant(uint256) = 365 * 86_400
 LONGEST_EPOCH_S: constant(uint256) = 30 * 86_400
+# Nobody's shares and one unit of the asset, which make rounding too small to exploit (ERC-4626, security considerations).
+VIRTUAL_SHARES: constant(uint256) = 10**6
+VIRTUAL_ASSETS: constant(uint256) = 1
+RAY: constant(uint256) = 10**27
+# A fee waits until the gain is so many units, so that rounding takes no part of it that matters.
+LEAST_GAIN: constant(uint256) = 10_000
 
 
 @external
@@ -118,3 +124,74 @@ def pair_outs(pair: address, token_in: address) -> (uint256, uint256):
     if first:
         return 0, out
     return out, 0
+
+
+@external
+@view
+def mark(books: IVaultRules.Books) -> IVaultRules.Mark:
+    """
+    @notice Where a vault stands this second: what is locked of its gains, what its shares are worth, the fee that is due.
+    @param books What it wrote down last, and what it holds now.
+    @return All that prices and fees follow from.
+    """
+    gross: uint256 = books.gross if books.valid else books.recorded
+    rest: uint256 = max(books.locked_until, block.timestamp) - block.timestamp
+    locked: uint256 = 0
+    if rest > 0:
+        duration: uint256 = books.locked_until - books.locked_at
+        locked = (books.locked * rest + duration - 1) // duration
+    if gross > books.recorded:
+        gain: uint256 = gross - books.recorded
+        if books.unlock_s > 0:
+            rest = (locked * rest + gain * books.unlock_s) // (locked + gain)
+            locked += gain
+    else:
+        locked -= min(locked, books.recorded - gross)
+    locked = min(locked, gross)
+    net: uint256 = gross - locked
+    supply: uint256 = books.supply
+    high_water: uint256 = books.high_water
+    fee_shares: uint256 = 0
+    entry: uint256 = net  # where nobody has shares, what is locked is the next one's
+    if supply == 0:
+        high_water = self._price(net, 0)
+    else:
+        if books.valid and books.fee_bps > 0:
+            gain: uint256 = self._gain(net, supply, high_water)
+            if gain >= LEAST_GAIN:
+                fee: uint256 = gain * books.fee_bps // 100  # in hundredths of a unit
+                fee_shares = fee * (supply + VIRTUAL_SHARES) // ((net + VIRTUAL_ASSETS) * 100 - fee)
+                supply += fee_shares
+                high_water = self._price(net, supply)
+        # The fee on what is locked is due when it unlocks, and those pay it whose gain it is.
+        entry = max(net, gross - self._gain(gross, supply, high_water) * books.fee_bps // WHOLE_BPS)
+    return IVaultRules.Mark(
+        valid=books.valid,
+        gross=gross,
+        locked=locked,
+        locked_until=block.timestamp + rest,
+        net=net,
+        entry=entry,
+        fee_shares=fee_shares,
+        supply=supply,
+        price=self._price(net, supply),
+        high_water=high_water,
+    )
+
+
+@internal
+@pure
+def _price(worth: uint256, supply: uint256) -> uint256:
+    return (worth + VIRTUAL_ASSETS) * RAY // (supply + VIRTUAL_SHARES)
+
+
+@internal
+@pure
+def _gain(worth: uint256, supply: uint256, high_water: uint256) -> uint256:
+    """
+    @dev What all shares are worth beyond the highest price that was charged for.
+    """
+    price: uint256 = self._price(worth, supply)
+    if price <= high_water:
+        return 0
+    return (price - high_water) * (supply + VIRTUAL_SHARES) // RAY

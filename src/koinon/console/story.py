@@ -63,9 +63,9 @@ class Story:
                 run_id=int(found["run_id"]),
                 work_id=int(found["work_id"]),
                 applicants=tuple(_applicant(entry) for entry in found["applicants"][:10]),
-                pool=_address(found["pool"]),
-                wallet=_address(found["wallet"]),
-                not_lent=bool(found["not_lent"]),
+                pool=_address(found.get("pool")),
+                wallet=_address(found.get("wallet")),
+                not_lent=bool(found.get("not_lent")),
                 over=bool(found["over"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInput):

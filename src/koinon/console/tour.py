@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.console.story import FOLDER, Applicant, Story
+from koinon.console.tour_loan import read_loan
 from koinon.learning.pages import follow
 from koinon.learning.pictured import picture
 from koinon.learning.round_view import RunView
@@ -92,6 +93,7 @@ def tour(request: Request) -> Response:
         price="" if sold is None else f"{amount_text(sold.price, coin)} {coin.symbol}",
         asked=[_asked(each) for each in story.applicants],
         paid=paid,
+        loan=read_loan(node(request).chain, story.pool, story.wallet) if story.pool else None,
         parts_of_it=_parts(story, way, names, paid) if way is not None and paid else [],
         going_on=_goes_on(home, story, run),
         section="explore",

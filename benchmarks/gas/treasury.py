@@ -56,7 +56,7 @@ def vaults(stage: Stage) -> None:
     stage.measure(vault, "withdraw", 10 * ETHER, lender, lender, sender="lender", note="from what is idle")
     stage.measure(vault, "redeem", 10**25, buyer, buyer, sender="buyer")
     stage.measure(vault, "withdraw", 700 * ETHER, buyer, buyer, sender="buyer", note="from a slot's ERC-4626")
-    stage.measure(vault, "redeem_in_kind", 10**25, buyer, buyer, 0, sender="buyer", note="two slots")
+    stage.measure(vault, "redeem_in_kind", 10**25, buyer, buyer, 0, [], sender="buyer", note="two slots")
     _rules(stage, vault, listed, feed)
     _moves(stage, vault, "buyer")
 

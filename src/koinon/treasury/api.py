@@ -28,6 +28,8 @@ from koinon.works.ground import Ground
 ROOM: Final = "treasury"
 DEADLINE_S: Final = 600
 """How long after it is sent a rebalancing may happen, by default."""
+IN_KIND_TOLERANCE_BPS: Final = 50
+"""How much less than now leaving in kind may bring, by default."""
 
 
 @dataclass(frozen=True)
@@ -200,19 +202,33 @@ class Treasury:
         return PaidOut(int(event["shares"]), int(event["assets"]), {})
 
     def withdraw_in_kind(
-        self, address: str, shares: int | None = None, *, skip: Sequence[int] = ()
+        self,
+        address: str,
+        shares: int | None = None,
+        *,
+        skip: Sequence[int] = (),
+        tolerance_bps: int = IN_KIND_TOLERANCE_BPS,
     ) -> PaidOut:
         """Take one's part of everything that is held: needs no price, no role and no trade.
 
-        ``skip`` numbers of slots to leave behind, for tokens that cannot be moved.
+        Parameters
+        ----------
+        shares : int, optional
+            In the smallest unit; all one has by default.
+        skip : sequence of int
+            Slots to leave behind: for tokens that cannot be moved, or whose price lies.
+        tolerance_bps : int
+            How much less of anything than it would be now is still taken; TransactionFailed otherwise.
         """
         state, me = self.vault(address), self._acting.address
         vault = vaults.vault_at(self.chain, address)
         given = self.shares_of(address) if shares is None else shares
         if given <= 0:
             raise PaymentError(f"{me} has no shares of {state.name}.", code="treasury.no_shares")
-        skipped = sum(1 << number for number in set(skip))
-        receipt = self._send(vault.transaction("redeem_in_kind", given, me, me, skipped))
+        asked = (given, me, me, sum(1 << number for number in set(skip)))
+        expected = vault.call("redeem_in_kind", *asked, [], sender=me)
+        least = [amount * (vaults.WHOLE_BPS - tolerance_bps) // vaults.WHOLE_BPS for amount in expected]
+        receipt = self._send(vault.transaction("redeem_in_kind", *asked, least))
         amounts = vault.logs(receipt, "WithdrawnInKind")[0]["amounts"]
         tokens = {slot.symbol: int(amounts[slot.number + 1]) for slot in state.slots}
         return PaidOut(given, int(amounts[0]), tokens)

@@ -125,7 +125,9 @@ def deposit(session: Session, address: str, amount: str) -> None:
 @click.argument("address")
 @click.argument("amount", required=False)
 @click.option("--in-kind", is_flag=True, help="Take your part of everything it holds: always possible.")
-@click.option("--skip", multiple=True, help="A slot to leave behind, whose token cannot be moved.")
+@click.option(
+    "--skip", multiple=True, help="A slot to leave behind: its token cannot be moved, or its price lies."
+)
 @json_option
 @click.pass_obj
 def withdraw(

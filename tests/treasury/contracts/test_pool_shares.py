@@ -140,5 +140,5 @@ def test_a_vault_holds_them(pool):
     most = vault.maxWithdraw(SAVER)
     assert most > 99_000 * UNIT
     vault.withdraw(50_000 * UNIT, SAVER, SAVER, sender=SAVER)
-    amounts = vault.redeem_in_kind(vault.balanceOf(SAVER), SAVER, SAVER, 0, sender=SAVER)
+    amounts = vault.redeem_in_kind(vault.balanceOf(SAVER), SAVER, SAVER, 0, [], sender=SAVER)
     assert shares.balanceOf(SAVER) == amounts[1] > 0

@@ -28,7 +28,7 @@ def worth(scene, holder):
 
 
 def test_who_comes_after_a_dip_takes_none_of_the_recovery(scene):
-    """The dip counted at once and the recovery is locked: at the net price it would be half the newcomer's."""
+    """The dip counted at once, the recovery is locked: at the net price a newcomer takes half of it."""
     vault = scene.vault
     scene.deposit("saver", 1_000 * DOLLAR)
     scene.rebalance(0, 9_000)
@@ -104,7 +104,7 @@ def test_a_deposit_changes_the_price_for_nobody_who_comes_after_it(scene, gain):
 
 
 def test_who_has_shares_cannot_unlock_a_gain_by_coming_again(scene):
-    """A large deposit makes what is locked a small part of the whole: what it unlocks early, its own shares pay."""
+    """A large deposit makes what is locked a small part of the whole: its own shares pay for that."""
     vault = scene.vault
     scene.deposit("saver", 1_000 * DOLLAR)
     scene.deposit("attacker", 1_000 * DOLLAR)

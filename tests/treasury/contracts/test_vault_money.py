@@ -95,7 +95,7 @@ def test_nothing_is_issued_or_taken_for_nothing(scene):
     with refused("shares missing"):
         vault.withdraw(0, SAVER, SAVER, sender=SAVER)
     with refused("shares missing"):
-        vault.redeem_in_kind(0, SAVER, SAVER, 0, sender=SAVER)
+        vault.redeem_in_kind(0, SAVER, SAVER, 0, [], sender=SAVER)
 
 
 def test_what_would_overflow_is_refused(scene):
@@ -119,13 +119,13 @@ def test_shares_are_taken_only_with_leave(scene):
     for call in (
         lambda: vault.redeem(shares, thief, SAVER, sender=thief),
         lambda: vault.withdraw(DOLLAR, thief, SAVER, sender=thief),
-        lambda: vault.redeem_in_kind(shares, thief, SAVER, 0, sender=thief),
+        lambda: vault.redeem_in_kind(shares, thief, SAVER, 0, [], sender=thief),
     ):
         with refused("erc20: insufficient allowance"):
             call()
     vault.approve(OTHER, shares, sender=SAVER)
     vault.redeem(shares // 2, OTHER, SAVER, sender=OTHER)
-    vault.redeem_in_kind(shares // 2, OTHER, SAVER, 0, sender=OTHER)
+    vault.redeem_in_kind(shares // 2, OTHER, SAVER, 0, [], sender=OTHER)
     assert scene.asset.balanceOf(OTHER) in (100 * DOLLAR - 1, 100 * DOLLAR)
 
 
@@ -282,7 +282,7 @@ def test_whoever_leaves_pays_the_spread_to_those_who_stay():
     assert vault.previewRedeem(shares) == vault.maxWithdraw(SAVER) == 995 * DOLLAR
     assert vault.previewWithdraw(995 * DOLLAR) == shares
     with scene.bench.undone():
-        assert vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)[0] == 995 * DOLLAR - 1
+        assert vault.redeem_in_kind(shares, SAVER, SAVER, 0, [], sender=SAVER)[0] == 995 * DOLLAR - 1
     assert vault.withdraw(995 * DOLLAR, SAVER, SAVER, sender=SAVER) == shares
     assert abs(vault.convertToAssets(vault.balanceOf(OTHER)) - 1_005 * DOLLAR) <= 5
 
@@ -297,7 +297,7 @@ def test_in_kind_everything_is_handed_out_in_proportion(scene):
     scene.rebalance(4_000, 4_000)
     before = scene.asset.balanceOf(vault), vault.held(0), vault.held(1)
     price = vault.convertToAssets(10**15)
-    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, [], sender=SAVER)
     for amount, held in zip(amounts, before, strict=False):
         assert held * 3 // 4 - amount in range(held // 10**9 + 2)
     assert scene.token.balanceOf(SAVER) == amounts[1]
@@ -310,7 +310,7 @@ def test_in_kind_leaves_locked_gains_behind(scene):
     shares = scene.deposit("saver", 1_000 * DOLLAR)
     scene.deposit("other", 1_000 * DOLLAR)
     scene.asset.mint(vault, 200 * DOLLAR)
-    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, [], sender=SAVER)
     assert amounts[0] in range(1_000 * DOLLAR - 2, 1_000 * DOLLAR + 1)
 
 
@@ -329,7 +329,7 @@ def test_in_kind_needs_no_price(scene, manners):
     with refused("no valid price"):
         scene.deposit("other", DOLLAR)
     assert not vault.settle()
-    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, [], sender=SAVER)
     assert amounts[1] > 0
     assert amounts[2] > 0
 
@@ -358,11 +358,11 @@ def test_what_cannot_be_moved_is_left_behind(scene):
     scene.rebalance(4_000, 4_000)
     scene.token.misbehave(True, False)
     with pytest.raises(TransactionFailed):
-        vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
+        vault.redeem_in_kind(shares, SAVER, SAVER, 0, [], sender=SAVER)
     scene.token.misbehave(False, True)
     with refused("token does not answer: skip it"):
-        vault.redeem_in_kind(shares, SAVER, SAVER, 0, sender=SAVER)
-    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0b1, sender=SAVER)
+        vault.redeem_in_kind(shares, SAVER, SAVER, 0, [], sender=SAVER)
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0b1, [], sender=SAVER)
     assert amounts[1] == 0
     assert amounts[0] > 0
     assert amounts[2] > 0
@@ -383,7 +383,7 @@ def test_too_little_gas_is_no_missing_price(scene):
     vault = scene.vault
     shares = scene.deposit("saver", 1_000 * DOLLAR)
     scene.rebalance(4_000)
-    redeem = vault.encode("redeem_in_kind", shares, SAVER, SAVER, 0)
+    redeem = vault.encode("redeem_in_kind", shares, SAVER, SAVER, 0, [])
     with pytest.raises(RuntimeError, match=b"too little gas".hex()):
         scene.bench.evm.message_call(SAVER, vault.address, redeem, None, 500_000)
 

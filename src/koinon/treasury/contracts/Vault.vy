@@ -63,6 +63,7 @@ event Withdraw:
 
 
 event WithdrawnInKind:
+    sender: indexed(address)
     receiver: indexed(address)
     owner: indexed(address)
     shares: uint256
@@ -394,41 +395,57 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
 
 @external
 def redeem_in_kind(
-    shares: uint256, receiver: address, owner: address, skipped: uint256
+    shares: uint256,
+    receiver: address,
+    owner: address,
+    skipped: uint256,
+    least: DynArray[uint256, 9],
 ) -> DynArray[uint256, 9]:
     """
-    @notice Give shares, take their part of everything that is held. Prices are asked, so that gains which are still locked
-            stay; where there are none, the last ones do.
+    @notice Give shares, take their part of everything that is held, less gains that are still locked: at the prices that
+            hold, or where there are none as the last books say. Whoever has all shares takes locked gains, too.
     @param shares What is given.
     @param receiver Who gets everything.
     @param owner Whose shares are taken: the caller's, or of one who allowed the caller.
-    @param skipped Slots to leave behind, a bit each: for a token that cannot be moved. Their part stays with those who
-           stay.
+    @param skipped Slots to leave behind, a bit each: for a token that cannot be moved, or one that says it is worth what
+           it is not. Their part stays with those who stay, and what is locked counts as theirs first.
+    @param least The least to be handed out: of the asset, then of each slot; 0 for what is not named.
     @return What was handed out: of the asset, then of each slot.
     """
     m: IVaultRules.Mark = self._settle()
     assert shares > 0, "shares missing"
-    part: uint256 = shares * RAY // (m.supply + VIRTUAL_SHARES)
-    if m.gross > 0:
-        part = part * m.net // m.gross
-    part = self._after_spread(part)
-    self._take_shares(shares, owner)
-    self._recorded = m.gross - m.gross * part // RAY
-    idle: uint256 = self._idle() * part // RAY
-    amounts: DynArray[uint256, 9] = [idle]
+    idle: uint256 = self._idle()
+    # What skipped slots are worth, which need no price of their own: all that is held, less what the others are worth.
+    behind: uint256 = 0
+    if skipped != 0:
+        behind = m.gross - min(m.gross, idle)
+    amounts: DynArray[uint256, 9] = []
+    amounts.append(idle)
     for slot: uint256 in range(strategies.SLOTS):
         amount: uint256 = 0
         if skipped & (1 << slot) == 0:
             known: bool = False
             known, amount = strategies._amount(slot)
             assert known, "token does not answer: skip it"
-            amount = amount * part // RAY
-            strategies._held[slot] -= amount
+            if behind > 0:
+                worth: uint256 = 0
+                known, worth = strategies._worth(slot, amount, self._asset_unit)
+                behind = behind - min(behind, worth) if known else 0
         amounts.append(amount)
-    log WithdrawnInKind(receiver=receiver, owner=owner, shares=shares, amounts=amounts)
-    erc20_transfers._pay(self.charter.asset, receiver, idle)
-    for slot: uint256 in range(strategies.SLOTS):
-        erc20_transfers._pay(strategies._slots[slot].token, receiver, amounts[slot + 1])
+    part: uint256 = self._after_spread(staticcall IVaultRules(RULES).part_of(shares, m, behind))
+    self._take_shares(shares, owner)
+    self._recorded = m.gross - (m.gross - behind) * part // RAY
+    for number: uint256 in range(9):
+        amounts[number] = amounts[number] * part // RAY
+        if number > 0:
+            strategies._held[number - 1] -= amounts[number]
+        assert number >= len(least) or amounts[number] >= least[number], "less than the least"
+    log WithdrawnInKind(sender=msg.sender, receiver=receiver, owner=owner, shares=shares, amounts=amounts)
+    for number: uint256 in range(9):
+        token: address = self.charter.asset
+        if number > 0:
+            token = strategies._slots[number - 1].token
+        erc20_transfers._pay(token, receiver, amounts[number])
     return amounts
 
 

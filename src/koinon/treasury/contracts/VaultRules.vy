@@ -179,6 +179,25 @@ def mark(books: IVaultRules.Books) -> IVaultRules.Mark:
     )
 
 
+@external
+@view
+def part_of(shares: uint256, m: IVaultRules.Mark, behind: uint256) -> uint256:
+    """
+    @notice The part of what is handed out in kind that shares stand for, before what leaving costs.
+    @param shares How many of all.
+    @param m Where the vault stands.
+    @param behind What of it is left behind, at the same prices.
+    @return In 1e-27.
+    """
+    part: uint256 = shares * RAY // (m.supply + VIRTUAL_SHARES)
+    handed: uint256 = m.gross - behind
+    if handed == 0:
+        return part
+    # Nobody stays to whom locked gains belong: only the fee on them does.
+    locked: uint256 = m.locked if shares < m.supply else m.gross - m.entry
+    return part * (handed - min(handed, locked - min(locked, behind))) // handed
+
+
 @internal
 @pure
 def _price(worth: uint256, supply: uint256) -> uint256:

@@ -13,6 +13,9 @@ import pytest
 
 from koinon.chain.handle import Chain
 from koinon.chain.network import Network
+from koinon.lending.api import Lending
+from koinon.lending.pool_state import Borne
+from koinon.lending.scoring.serving import Scorer
 from koinon.node import Node
 from koinon.settings import Settings
 
@@ -50,7 +53,7 @@ def first(home: Path, anvil_path: Path):
 def test_it_answers_with_one_json_object_that_has_everything(first):
     promised = {
         "alone", "together", "pooled", "calls", "paid", "parties", "conserved", "stages",
-        "rpc_url", "contracts",
+        "rpc_url", "contracts", "lent",
     }  # fmt: skip
     assert promised <= first.keys()
     assert set(first["pooled"]) == {"auc", "epochs"}
@@ -88,8 +91,41 @@ def test_the_chain_says_the_same_when_somebody_else_reads_it(first, home, anvil_
         coin, till = node.chain.coin, node.chain.contract("Till", first["model_till"])
         released = till.call("released", coin.address)
         assert released + coin.call("balanceOf", first["model_till"]) == first["paid"]
+        of_interest = first["lent"]["received"]
         for party in first["parties"]:
-            assert coin.call("balanceOf", party["address"]) == party["withdrawn"]
+            got = party["withdrawn"] + of_interest.get(party["address"], 0)
+            assert coin.call("balanceOf", party["address"]) == got
+
+
+def test_its_points_decide_a_loan_whose_loss_and_fee_add_up(first, home, anvil_path):
+    lent = first["lent"]
+    assert (lent["signed"], lent["issuers"]) == (2, 3)
+    assert abs(lent["points_auc"] - lent["model_auc"]) < 0.03
+    assert 1 <= len(lent["reasons"]) <= 4
+    assert lent["sold_below"] > lent["price_after"]
+    assert lent["bonus_bps"] >= 300
+    assert lent["from_junior"] >= 2_500 * 10**6  # all it put in, and what that had earned
+    assert lent["from_senior"] > 0
+    assert lent["bad_debt"] == lent["from_junior"] + lent["from_senior"]
+    lenders = [party["address"] for party in first["parties"] if party["share"]]
+    assert lent["fee"] > 0
+    assert set(lent["received"]) == set(lenders)
+    assert sum(lent["received"].values()) + lent["waiting"] == lent["fee"]
+    settings = Settings.load({"KOINON_ANVIL": str(anvil_path)}, home=home)
+    with Node.open(settings) as node:
+        state = Lending.of(node).pool(lent["pool"])
+        assert state.terms.work_id == first["model_work"]
+        assert state.lost == Borne(lent["bad_debt"], lent["from_junior"], lent["from_senior"], 0)
+        assert node.chain.coin.call("balanceOf", lent["pool"]) == state.books.cash == lent["cash"]
+        assert Lending.of(node).position(lent["pool"], lent["wallet"]).debt == 0
+
+
+def test_issuers_and_offer_are_left_for_whoever_wants_to_try_again(first, home):
+    left = home / "tour" / "finance"
+    told, offer = (json.loads((left / name).read_bytes()) for name in ("told.json", "offer.json"))
+    answer = Scorer.open(left / "scorecard.json").answer(told)
+    assert (answer.points, answer.tier) == (first["lent"]["points"], first["lent"]["tier"])
+    assert offer["offer"]["borrower"] == first["lent"]["wallet"]
 
 
 def test_a_second_tour_continues_on_the_same_chain(first, home, anvil_path):
@@ -103,6 +139,9 @@ def test_a_second_tour_continues_on_the_same_chain(first, home, anvil_path):
         party["address"] for party in first["parties"]
     ]
     assert second["contracts"] == first["contracts"]
+    assert second["lent"]["conserved"] is True
+    assert second["lent"]["pool"] != first["lent"]["pool"]
+    assert second["lent"]["wallet"] == first["lent"]["wallet"]
 
 
 def test_a_tour_without_anvil_says_what_to_do(tmp_path):

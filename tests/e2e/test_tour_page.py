@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -104,6 +105,20 @@ def test_a_guest_asks_about_an_applicant_pays_and_finds_the_payment_in_the_river
     assert f"/chain/address/{guest}" in river
     assert ">you<" in river
     assert "Waiting" in river
+
+
+def test_its_loan_is_told_with_the_ways_to_its_wallet_and_pool(toured, browser):
+    page = browser.get("/tour").text
+    part = page.split('id="loan"', 1)[1].split("</li>\n<li", 1)[0]
+    assert re.search(r'href="/credit/0x[0-9a-fA-F]{40}"', part)
+    assert re.search(r'href="/pools/0x[0-9a-fA-F]{40}"', part)
+    assert re.search(r"2 of 3 issuers attest \d+ points: tier 1", part)
+    junior, senior, loss = (
+        Decimal(each.replace(",", "")) for each in re.findall(r'<td class="number">([\d,.]+) tUSD', part)
+    )
+    assert junior + senior == loss > 0
+    assert "Simulated:" in part
+    assert "模擬的部分" in browser.get("/zh-hant/tour").text
 
 
 def test_a_held_out_applicant_stands_in_the_form_of_the_model(toured, browser):

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import boa
-
-from tests.contracts_support import account, deploy
-from tests.markets.contracts.support import WHOLE, create_pair, deploy_factory, market_mock
+from koinon.chain import artifacts
+from koinon.markets.simulation.bench import Bench
+from tests.bench_support import Handle, account, at, deploy
+from tests.markets.contracts.support import MOCKS, WHOLE
 
 PAIR_FEE_PPM = 3_000
 FOR_EVER = 2**256 - 1
@@ -20,10 +20,11 @@ NAMES = ("ether", "dollars", "euros")
 class Stage:
     """Markets around a trader who allowed the router everything."""
 
-    tokens: dict[str, Any]
-    router: Any
-    factory: Any
-    pools: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    bench: Bench
+    tokens: dict[str, Handle]
+    router: Handle
+    factory: Handle
+    pools: dict[tuple[str, str, str], Handle] = field(default_factory=dict)
 
     @property
     def trader(self) -> str:
@@ -33,17 +34,25 @@ class Stage:
         """What somebody, by default the trader, holds."""
         return int(self.tokens[name].balanceOf(who or self.trader))
 
-    def add(self, kind: str, first: str, second: str, amount_first: int, amount_second: int) -> Any:
+    def mock(self, name: str, *arguments: Any) -> Handle:
+        """Another contract from this folder's ``mocks``."""
+        return deploy(self.bench, MOCKS / f"{name}.vy", *arguments)
+
+    def create_pair(self, one: Handle, other: Handle) -> Handle:
+        """The pair of two tokens, empty."""
+        return at(self.bench, self.factory.createPair(one, other), "Pair")
+
+    def add(self, kind: str, first: str, second: str, amount_first: int, amount_second: int) -> Handle:
         """A funded pool of a kind: pair, stable or weighted (80 % the first)."""
         one, other = self.tokens[first], self.tokens[second]
         if kind == "pair":
-            pool = create_pair(self.factory, one, other)
+            pool = self.create_pair(one, other)
             one.mint(pool, amount_first)
             other.mint(pool, amount_second)
             pool.mint(account("provider"))
         else:
             name, number = ("StablePool", 200) if kind == "stable" else ("WeightedPool", 80)
-            pool = deploy("markets", name, one, other, number, 400)
+            pool = deploy(self.bench, name, one, other, number, 400)
             provider = account("provider")
             for token, amount in ((one, amount_first), (other, amount_second)):
                 token.mint(provider, amount)
@@ -74,17 +83,19 @@ class Stage:
 
     def left_in_router(self) -> int:
         """What the router holds of everything."""
-        return sum(token.balanceOf(self.router) for token in self.tokens.values()) + boa.env.get_balance(
-            self.router.address
+        return sum(token.balanceOf(self.router) for token in self.tokens.values()) + int(
+            self.bench.evm.get_balance(self.router.address)
         )
 
 
 def make_stage() -> Stage:
     """Ether at 2,000 dollars, euros at 1.00; the weighted pool has ether a little cheaper."""
+    bench = Bench()
     stage = Stage(
-        {name: market_mock("MarketToken", 18) for name in NAMES},
-        deploy("markets", "Router"),
-        deploy_factory(),
+        bench,
+        {name: deploy(bench, MOCKS / "MarketToken.vy", 18) for name in NAMES},
+        deploy(bench, "Router"),
+        deploy(bench, "PairFactory", artifacts.load("Pair").init_code),
     )
     stage.add("pair", "ether", "dollars", 100 * WHOLE, 200_000 * WHOLE)
     stage.add("pair", "ether", "euros", 100 * WHOLE, 200_000 * WHOLE)

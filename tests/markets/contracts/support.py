@@ -14,6 +14,9 @@ import boa
 import pytest
 
 from koinon.chain import codec
+from koinon.chain.artifacts import Artifact
+from koinon.markets.simulation.bench import Bench
+from tests.bench_support import Handle
 from tests.contracts_support import account, compiled, deploy, deployable
 
 MOCKS = Path(__file__).parent / "mocks"
@@ -80,6 +83,23 @@ def uniswap_abi(name: str) -> list[dict[str, Any]]:
     """The ABI of a Uniswap contract."""
     abi: list[dict[str, Any]] = _uniswap_artifact(name)["abi"]
     return abi
+
+
+def uniswap_in(bench: Bench) -> Handle:
+    """As `deploy_uniswap_factory`, in revm."""
+    return Handle(bench, bench.deploy(_parsed("UniswapV2Factory"), account("fee setter")))
+
+
+def uniswap_pair_in(bench: Bench, address: str) -> Handle:
+    """Uniswap's pair at an address, in revm."""
+    return Handle(bench, bench.at(address, _parsed("UniswapV2Pair")))
+
+
+@cache
+def _parsed(name: str) -> Artifact:
+    found = _uniswap_artifact(name)
+    code = bytes.fromhex(found["bytecode"].removeprefix("0x"))
+    return Artifact(name, found["abi"], code, b"", "", (), "solc", {})
 
 
 def _uniswap_artifact(name: str) -> dict[str, Any]:

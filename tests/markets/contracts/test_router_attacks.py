@@ -3,20 +3,13 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 from eth_abi.abi import encode
 
 from koinon.chain.hashing import keccak256
-from tests.contracts_support import NOBODY, account, fresh_chain
+from tests.bench_support import NOBODY, account, refused
 from tests.markets.contracts.router_stage import FOR_EVER, make_stage, swap
-from tests.markets.contracts.support import MINIMUM_LIQUIDITY, WHOLE, amount_out, create_pair, market_mock
-
-
-@pytest.fixture(autouse=True)
-def chain():
-    with fresh_chain():
-        yield
+from tests.markets.contracts.support import MINIMUM_LIQUIDITY, WHOLE, amount_out
 
 
 @pytest.fixture
@@ -33,14 +26,14 @@ def test_a_sandwich_earns_nothing_from_an_order_with_a_minimum(stage):
     attacker = account("attacker")
     stage.give("ether", 50 * WHOLE, attacker)
     stage.give("dollars", 0, attacker)
-    with boa.env.anchor():
+    with stage.bench.undone():
         got = swap(stage, path, 20 * WHOLE, to=attacker, sender=attacker)
         victim = swap(stage, path, WHOLE)  # without a minimum
         back = swap(stage, stage.path("dollars", "pair", "ether"), got, to=attacker, sender=attacker)
         assert back > 20 * WHOLE  # the sandwich pays
         assert victim < fair * 8 // 10
     got = swap(stage, path, 20 * WHOLE, to=attacker, sender=attacker)
-    with boa.reverts("less than the minimum"):
+    with refused("less than the minimum"):
         swap(stage, path, WHOLE, fair * 995 // 1_000)
     back = swap(stage, stage.path("dollars", "pair", "ether"), got, to=attacker, sender=attacker)
     assert back < 20 * WHOLE
@@ -49,7 +42,7 @@ def test_a_sandwich_earns_nothing_from_an_order_with_a_minimum(stage):
 def test_dust_in_an_empty_pair_does_not_set_the_price_for_its_first_provider(stage):
     """An attacker gives an empty pair a little of both and syncs: without shares that is no price."""
     dollars, euros = stage.tokens["dollars"], stage.tokens["euros"]
-    pair = create_pair(stage.factory, dollars, euros)
+    pair = stage.create_pair(dollars, euros)
     first, second = (dollars, euros) if pair.token0() == dollars.address else (euros, dollars)
     first.mint(pair, 1_000)
     second.mint(pair, 1)
@@ -65,14 +58,14 @@ def test_dust_in_an_empty_pair_does_not_set_the_price_for_its_first_provider(sta
 
 def test_another_first_provider_cannot_make_the_second_pay_at_their_price(stage):
     dollars, euros = stage.tokens["dollars"], stage.tokens["euros"]
-    pair = create_pair(stage.factory, dollars, euros)
+    pair = stage.create_pair(dollars, euros)
     for name in ("dollars", "euros"):
         stage.give(name, 5 * WHOLE)
         stage.give(name, 5 * WHOLE, account("attacker"))
     attacker = account("attacker")
     stage.router.add_liquidity(pair, 4 * WHOLE, WHOLE // 100, 0, 0, 0, FOR_EVER, attacker, sender=attacker)
     before = stage.balance("dollars"), stage.balance("euros")
-    with boa.reverts("the price has moved"):
+    with refused("the price has moved"):
         stage.router.add_liquidity(
             pair, WHOLE, WHOLE, WHOLE, WHOLE, 0, FOR_EVER, stage.trader, sender=stage.trader
         )
@@ -84,24 +77,24 @@ def test_nobody_makes_the_router_pay_by_calling_it_back(stage):
     data = encode(
         ["(address,address,address,uint256)[]", "uint256"], [stage.path("ether", "pair", "dollars"), 0]
     )
-    with boa.reverts("not our flash swap"):
+    with refused("not our flash swap"):
         router.uniswapV2Call(account("attacker"), 0, 0, data)
-    with boa.reverts("not awaited"):
+    with refused("not awaited"):
         router.uniswapV2Call(router, 0, 0, data, sender=account("attacker"))
     pair = stage.pools["pair", "ether", "dollars"]
-    with boa.reverts("not our flash swap"):
+    with refused("not our flash swap"):
         pair.swap(1, 0, router.address, b"x", sender=account("attacker"))
 
 
 def test_a_false_pool_keeps_its_callers_coins_and_no_ones_else(stage):
     victim, fool = stage.trader, account("fool")
     ether, dollars = stage.tokens["ether"], stage.tokens["dollars"]
-    false_pool = market_mock("FakePool", ether.address, dollars.address)
+    false_pool = stage.mock("FakePool", ether.address, dollars.address)
     false_pool.boast(0, 10**30)
     stage.give("ether", WHOLE, fool)
     for fee_ppm in (0, 3_000):
         hops = [(false_pool.address, ether.address, dollars.address, fee_ppm)]
-        with boa.reverts("less than the minimum"):
+        with refused("less than the minimum"):
             swap(stage, hops, WHOLE // 4, 1, sender=fool, to=fool)
     swap(
         stage, [(false_pool.address, ether.address, dollars.address, 0)], WHOLE // 4, 0, sender=fool, to=fool
@@ -114,7 +107,7 @@ def test_a_false_pool_keeps_its_callers_coins_and_no_ones_else(stage):
 @pytest.mark.parametrize("what", ["swap_along", "arbitrage", "uniswapV2Call"])
 def test_a_false_pool_cannot_enter_the_router_again(stage, what):
     ether, dollars = stage.tokens["ether"], stage.tokens["dollars"]
-    false_pool = market_mock("FakePool", ether.address, dollars.address)
+    false_pool = stage.mock("FakePool", ether.address, dollars.address)
     hops = stage.path("ether", "pair", "dollars")
     hop_kinds = "(address,address,address,uint256)[]"
     calls = {
@@ -144,13 +137,13 @@ def test_a_false_pool_cannot_enter_the_router_again(stage, what):
 
 def test_a_false_pair_that_does_not_call_back_is_found_out(stage):
     ether, dollars = stage.tokens["ether"], stage.tokens["dollars"]
-    false_pair = market_mock("FakePool", ether.address, dollars.address)
+    false_pair = stage.mock("FakePool", ether.address, dollars.address)
     false_pair.boast(10**18, 10**18)
     hops = [
         (false_pair.address, ether.address, dollars.address, 3_000),
         stage.hop("pair", "dollars", "ether"),
     ]
-    with boa.reverts("pair did not call back"):
+    with refused("pair did not call back"):
         stage.router.arbitrage([(WHOLE, hops, True)], 0, ether.address)
 
 
@@ -164,13 +157,13 @@ def test_coins_that_take_a_fee_are_counted_as_they_arrive(stage):
     path = stage.path("dollars", "stable", "euros")
     stage.give("dollars", WHOLE)
     quoted = stage.router.quote(path, WHOLE)
-    with boa.reverts("less than the minimum"):
+    with refused("less than the minimum"):
         swap(stage, path, WHOLE, quoted)  # what counts is what the receiver got
     assert swap(stage, path, WHOLE, quoted * 99 // 100) < quoted
 
 
 def test_coins_that_answer_nothing_or_false(stage):
-    silent = market_mock("SilentMarketToken")
+    silent = stage.mock("SilentMarketToken")
     stage.tokens["silent"] = silent
     stage.add("pair", "silent", "dollars", 10**12, 10**24)
     silent.mint(stage.trader, 10**6)
@@ -179,10 +172,11 @@ def test_coins_that_answer_nothing_or_false(stage):
     stage.give("dollars", WHOLE)
     assert swap(stage, stage.path("dollars", "pair", "silent"), WHOLE) > 0
     stage.tokens["ether"].misbehave(0, True, NOBODY)
-    with boa.reverts("transfer refused"):
+    with refused("transfer refused"):
         swap(stage, stage.path("ether", "pair", "dollars"), WHOLE)
 
 
 def test_the_router_takes_no_ether(stage):
-    computation = boa.env.execute_code(stage.router.address, sender=account("payer"), value=1)
-    assert computation.is_error
+    payer = account("payer")
+    stage.bench.evm.set_balance(payer, 1)
+    assert not stage.bench.transact(payer, stage.router.address, b"", 1).worked

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import boa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from tests.contracts_support import account, fresh_chain
+from koinon.errors import TransactionFailed
+from tests.bench_support import account
 from tests.markets.contracts.router_stage import FOR_EVER, NAMES, make_stage
 from tests.markets.contracts.support import WHOLE
 
@@ -17,6 +17,9 @@ KINDS = {
     ("ether", "euros"): ("pair",),
     ("dollars", "euros"): ("stable",),
 }
+TOO_LITTLE = {"UniswapV2: INSUFFICIENT_OUTPUT_AMOUNT", "nothing paid in", "less than the minimum"}
+"""Why pools refuse an order of which some hop makes nothing."""
+NO_PROFIT = {"cycle does not pay its loan", "profit below the floor"}
 AMOUNTS = st.integers(0, 2_000) | st.integers(1, 50).map(lambda tenths: tenths * WHOLE // 10)
 
 
@@ -45,13 +48,20 @@ def paths(draw, start=None, closed=False):
     return tuple(steps)
 
 
+def attempt(call):
+    """Why a call was refused, or None and what it answered."""
+    try:
+        return None, call()
+    except TransactionFailed as refusal:
+        event(refusal.reason)
+        return refusal.reason, None
+
+
 class Markets(RuleBasedStateMachine):
     """A trader, an arbitrageur without money, a provider."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.chain = fresh_chain()
-        self.chain.__enter__()
         self.stage = make_stage()
         for name in NAMES:
             self.stage.give(name, 1_000 * WHOLE)
@@ -59,9 +69,6 @@ class Markets(RuleBasedStateMachine):
         self.holders = [*self.people, *{pool.address for pool in self.stage.pools.values()}]
         self.total = {name: self.sum_of(name) for name in NAMES}
         self.products = self.worths()
-
-    def teardown(self) -> None:
-        self.chain.__exit__(None, None, None)
 
     def sum_of(self, name: str) -> int:
         return sum(self.stage.balance(name, holder) for holder in self.holders)
@@ -85,18 +92,28 @@ class Markets(RuleBasedStateMachine):
     def pool_names():
         return [(kind, *pair) for pair, kinds in KINDS.items() for kind in kinds]
 
+    def comes_to_nothing(self, hops, amount):
+        """Whether some hop of a route pays nothing for so little."""
+        return any(self.stage.router.quote(hops[: end + 1], amount) == 0 for end in range(len(hops)))
+
     @rule(path=paths(), amount=AMOUNTS)
     def someone_trades(self, path, amount):
-        hops = self.stage.path(*path)
-        try:
-            due = self.stage.router.quote(hops, amount)
-            got = self.stage.router.swap_along(
-                hops, amount, due, FOR_EVER, self.stage.trader, sender=self.stage.trader
-            )
-        except boa.BoaError:
-            return  # nothing comes of so little
-        if path[0] != path[-1]:
-            assert got >= due
+        """An order at its own quote is refused only where some hop makes nothing of it."""
+        hops, trader = self.stage.path(*path), self.stage.trader
+        amount = min(amount, self.stage.balance(path[0]))
+        due = self.stage.router.quote(hops, amount)
+        around = path[0] == path[-1]  # what does not earn leaves the balance below what it was
+        nothing = self.comes_to_nothing(hops, amount)
+        before = self.stage.balance(path[-1])
+        least = 0 if around else due
+        reason, got = attempt(
+            lambda: self.stage.router.swap_along(hops, amount, least, FOR_EVER, trader, sender=trader)
+        )
+        if reason is not None:
+            assert reason in (TOO_LITTLE if nothing else {"less than the minimum"} if around else ())
+            assert self.stage.balance(path[-1]) == before
+        else:
+            assert around or got >= due
 
     @rule(path=paths(start="ether", closed=True), amount=AMOUNTS, flash=st.booleans())
     def someone_tries_arbitrage(self, path, amount, flash):
@@ -104,14 +121,18 @@ class Markets(RuleBasedStateMachine):
             return
         who = account("arbitrageur") if flash else self.stage.trader
         before = self.stage.balance("ether", who)
-        try:
-            profit = self.stage.router.arbitrage(
-                [(amount, self.stage.path(*path), flash)], 0, self.stage.tokens["ether"], sender=who
+        amount = amount if flash else min(amount, before)
+        hops = self.stage.path(*path)
+        allowed = TOO_LITTLE if self.comes_to_nothing(hops, amount) else NO_PROFIT
+        if flash and path[1] != "pair":
+            allowed = {"a flash cycle begins with a pair"}
+        reason, profit = attempt(
+            lambda: self.stage.router.arbitrage(
+                [(amount, hops, flash)], 0, self.stage.tokens["ether"], sender=who
             )
-        except boa.BoaError:
-            assert self.stage.balance("ether", who) == before
-            return
-        assert self.stage.balance("ether", who) == before + profit
+        )
+        assert reason is None or reason in allowed
+        assert self.stage.balance("ether", who) == before + (profit or 0)
 
     @rule(
         name=st.sampled_from([(kind, *pair) for pair, kinds in KINDS.items() for kind in kinds]),
@@ -133,6 +154,7 @@ class Markets(RuleBasedStateMachine):
         amount=AMOUNTS,
     )
     def someone_gives_coins_away(self, name, token, amount):
+        amount = min(amount, self.stage.balance(token))
         self.stage.tokens[token].transfer(self.stage.pools[name], amount, sender=self.stage.trader)
 
     @invariant()
@@ -166,6 +188,6 @@ def test_markets_conserve_every_unit():
     run_state_machine_as_test(
         Markets,
         settings=settings(
-            max_examples=3, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -113,15 +113,21 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     return base / "koinon" / "anvil" / VERSION
 
 
-def spawn(executable: Path, arguments: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start anvil so that it ends when the calling thread ends (on Linux), out of reach of Ctrl-C."""
+def spawn(
+    executable: Path, arguments: Sequence[str], log: IO[bytes], *, home: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start anvil so that it ends when the calling thread ends (on Linux), out of reach of Ctrl-C.
+
+    What it keeps of other chains, by their number alone, goes to ``home``, where one is given.
+    """
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("ANVIL_")}
     return subprocess.Popen(
         bound([str(executable), *arguments]),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         start_new_session=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith("ANVIL_")},
+        env=variables if home is None else variables | {"HOME": str(home)},
     )
 
 

@@ -17,9 +17,10 @@ from koinon.chain.contract import Contract
 from koinon.errors import BadInput
 from koinon.lending.risk.book import UNSCORED, Book, Venue
 from koinon.lending.risk.cli import RISK
+from koinon.lending.risk.opened import OpenedStage
 from koinon.lending.risk.reading import read_pool, read_pools
 from koinon.lending.risk.scenario import Scenario
-from koinon.lending.risk.stage import Stage, person
+from koinon.lending.risk.stage import person
 from koinon.markets.history.decoding import Decoder
 from koinon.markets.history.facts import Facts, MarketFacts, read_market
 from koinon.settings import Settings
@@ -170,14 +171,14 @@ class BenchRpc:
         return [self.call(method, *parameters) for method, parameters in requests]
 
 
-def staged() -> tuple[Stage, Book, Any]:
+def staged() -> tuple[OpenedStage, Book, Any]:
     book = Book(
         np.array([5.0, 9.0, 3.0]),
         np.array([7_000.0, 9_000.0, 0.0]),
         np.array([0.8, 0.7, 0.8]),
         np.full(3, UNSCORED),
     )
-    stage = Stage(Scenario.of("a pool", book, Venue(100, 200_000, min_debt=1), np.zeros(1)))
+    stage = OpenedStage(Scenario.of("a pool", book, Venue(100, 200_000, min_debt=1), np.zeros(1)))
     return stage, book, BenchRpc(stage.bench)
 
 

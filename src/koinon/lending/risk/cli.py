@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -17,6 +19,9 @@ from koinon.lending.risk.report import Question, report
 from koinon.lending.risk.scenario import Scenario, save_all, worst_scenarios
 from koinon.lending.risk.shown import show_replays, show_report
 from koinon.terminal import Session, json_option
+
+if TYPE_CHECKING:
+    from koinon.lending.risk.replay import Replayed
 
 _GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -70,22 +75,40 @@ def risk(
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=_GIVEN)
+@click.option("--fork", "pool", metavar="POOL", help="On this pool as it is now, on a copy of its chain.")
 @json_option
 @click.pass_obj
-def replay(session: Session, files: tuple[Path, ...]) -> None:
-    """Play scenarios in FILES through on the real contracts, in memory, beside what was predicted."""
-    from koinon.lending.risk.replay import replay as play  # noqa: PLC0415  (the contracts' machine, an extra)
+def replay(session: Session, files: tuple[Path, ...], pool: str | None) -> None:
+    """Play scenarios in FILES through on the real contracts, beside what was predicted.
 
+    In memory, with the scenario's own loans; with --fork, on a private copy of the network, with the loans,
+    terms and interest that the pool has now. The network itself is only read.
+    """
+    scenarios = [Scenario.load(path) for path in files]
     found = []
     with session.terminal.progress("Replaying", len(files)) as advance:
-        for path in files:
-            found.append(play(Scenario.load(path)).document())
+        for replayed in _replayed(scenarios) if pool is None else _forked(session, scenarios, pool):
+            found.append(replayed.document())
             advance(1)
     session.terminal.result(found, partial(show_replays, found=found))
 
 
 RISK = (risk, replay)
 """Of the group ``koinon lending``."""
+
+
+def _replayed(scenarios: list[Scenario]) -> Iterator[Replayed]:
+    from koinon.lending.risk.replay import replay as play  # noqa: PLC0415  (the contracts' machine, an extra)
+
+    return map(play, scenarios)
+
+
+def _forked(session: Session, scenarios: list[Scenario], pool: str) -> Iterator[Replayed]:
+    from koinon.lending.risk.forked import replay_on_fork  # noqa: PLC0415  (as above)
+
+    with session.node() as node:
+        for scenario in scenarios:
+            yield replay_on_fork(node.chain, pool, scenario)
 
 
 def _subject(session: Session, sources: tuple[str, ...], reserves: str | None) -> Subject:

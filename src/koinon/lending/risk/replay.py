@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from koinon.lending.risk.cascade import Outcome
+from koinon.lending.risk.opened import OpenedStage
 from koinon.lending.risk.scenario import Scenario
 from koinon.lending.risk.stage import Stage, person
 
@@ -59,8 +60,8 @@ class Replayed:
 class _Run:
     """One path on a stage."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.stage = Stage(scenario)
+    def __init__(self, scenario: Scenario, stage: Stage) -> None:
+        self.stage = stage
         self.scenario, self.venue = scenario, scenario.venue
         book = scenario.book
         self.lltv = np.array([round(each * 10_000) / 10_000 for each in book.lltv])
@@ -164,6 +165,7 @@ class _Run:
         return Replayed(self.scenario.name, predicted, realised, junior, senior, self.stage.calls)
 
 
-def replay(scenario: Scenario) -> Replayed:
-    """Play a scenario through on the real contracts; errors as in `Stage`."""
-    return _Run(scenario).go()
+def replay(scenario: Scenario, stage: Stage | None = None) -> Replayed:
+    """Play a scenario through on the real contracts; on an `OpenedStage` where no other is given, errors as
+    there."""
+    return _Run(scenario, stage or OpenedStage(scenario)).go()

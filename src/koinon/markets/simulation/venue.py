@@ -5,15 +5,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from koinon.chain.codec import encode
-from koinon.markets.simulation.bench import Bench, Placed
+from koinon.markets.simulation.bench import Placed
 
 FEE_PPM: Final = 3_000
 """A pair's fee, in 1e-6 of what is paid in."""
 
 FEE: Final = FEE_PPM / 1e6
+
+
+class Looking(Protocol):
+    """A machine that answers calls: one in memory, or a node."""
+
+    def view(self, to: str, data: bytes) -> bytes:
+        """What a call would return now."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Token:
         """The other way, for looking at only."""
         return float(units) / 10.0**self.decimals
 
-    def balance(self, bench: Bench, holder: str) -> int:
+    def balance(self, bench: Looking, holder: str) -> int:
         """What an account holds, in the smallest unit."""
         data = self.placed.artifact.functions["balanceOf"].selector + bytes(12) + bytes.fromhex(holder[2:])
         return int.from_bytes(bench.view(self.address, data), "big")
@@ -69,18 +76,18 @@ class Market:
         """Such as ``sETH/tUSD``."""
         return f"{self.base.symbol}/{self.quote.symbol}"
 
-    def reserves(self, bench: Bench) -> tuple[int, int]:
+    def reserves(self, bench: Looking) -> tuple[int, int]:
         """What it holds of base and quote, in their smallest units."""
         found = bench.view(self.address, self._reserves)
         first, second = int.from_bytes(found[:32], "big"), int.from_bytes(found[32:64], "big")
         return (first, second) if self.base_first else (second, first)
 
-    def price(self, bench: Bench) -> float:
+    def price(self, bench: Looking) -> float:
         """Whole quote a whole base, by its books."""
         base, quote = self.reserves(bench)
         return self.quote.whole(quote) / self.base.whole(base) if base else math.nan
 
-    def out(self, bench: Bench, paid: Token, amount: int) -> int:
+    def out(self, bench: Looking, paid: Token, amount: int) -> int:
         """What the other side gives for ``amount`` of ``paid``, to the unit (Uniswap V2's getAmountOut)."""
         base, quote = self.reserves(bench)
         held, other = (base, quote) if paid is self.base else (quote, base)
@@ -95,7 +102,7 @@ class Market:
         """The way through it that pays ``paid``, as the router takes it."""
         return (self.address, paid.address, self.other(paid).address, FEE_PPM)
 
-    def gap(self, bench: Bench, outside: float) -> tuple[Token, int] | None:
+    def gap(self, bench: Looking, outside: float) -> tuple[Token, int] | None:
         """What must be paid in so that the price after it is ``outside``'s edge of the fee; None where the
         price lies within the fee of it. Source: Angeris et al., An Analysis of Uniswap Markets (2019)."""
         base, quote = self.reserves(bench)

@@ -106,6 +106,16 @@ class Executor:
             )
         return done
 
+    def rehearse(self, sender: str, plan: Plan, *, floor_bps: int = FLOOR_BPS) -> int:
+        """What a plan's first transaction of cycles would bring ``sender`` now, by a call that sends nothing.
+
+        In the smallest unit of their token; TransactionFailed with the router's reason where it would undo
+        itself, or may not take money that is needed.
+        """
+        steps = next(batches(plan.steps))
+        name, arguments = self._call(plan.pools, steps, floor_bps, sender)
+        return int(self.router.call(name, *arguments, sender=sender))
+
     def keep_in_line(
         self,
         account: Account,

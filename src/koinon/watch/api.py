@@ -35,6 +35,8 @@ from koinon.watch.laundering.screening import Hit, Screen, told
 from koinon.watch.laundering.shelf import ListShelf, Shelved
 from koinon.watch.laundering.table import Table, split_by_time
 from koinon.watch.laundering.typologies import look
+from koinon.watch.liquidity.keeping import Liquidity
+from koinon.watch.monitors.keeping import AlertBook
 from koinon.works.ground import Ground
 
 ROOM: Final = "watch"
@@ -97,6 +99,16 @@ class Watch:
         """The file of alerts."""
         return AlertDesk(self.home, clock=self._clock)
 
+    @cached_property
+    def book(self) -> AlertBook:
+        """Alerts of the monitors with their evidence."""
+        return AlertBook(self.home, self.alerts)
+
+    @cached_property
+    def liquidity(self) -> Liquidity:
+        """What pools and vaults can pay out."""
+        return Liquidity(self.home, lambda: self.alerts, self._clock)
+
     @property
     def model(self) -> Model | None:
         """The champion; None before one was trained. IntegrityError (``watch.model``) where it is damaged."""
@@ -105,7 +117,7 @@ class Watch:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("cases", "alerts"):
+        for name in ("cases", "book", "alerts"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 
@@ -198,6 +210,10 @@ class Watch:
     def decide(self, case_id: int, status: str, *, who: str, why: str) -> Decision:
         """Write down a decision; errors as `CaseStore.decide`."""
         return self.cases.decide(case_id, status, who=who, why=why)
+
+    def newest_alerts(self, count: int = 20) -> list[dict[str, Any]]:
+        """The newest alerts of the monitors with their evidence, the newest first."""
+        return self.book.newest(count)
 
     # ------------------------------------------------------------ learning
 

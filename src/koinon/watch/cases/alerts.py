@@ -141,6 +141,16 @@ class AlertDesk:
             self._promote()
         return [Alert(*row) for row in rows]
 
+    def waiting(self, most: int = MOST_WAITING) -> list[Alert]:
+        """The most urgent that wait, which go on waiting: for a page, that anybody may look at."""
+        with self._lock:
+            rows = self._base.execute(
+                "SELECT key, level, text, times, untold, first_at, last_at FROM alerts "
+                "WHERE state = 'waiting' ORDER BY level DESC, first_at, key LIMIT ?",
+                (most,),
+            ).fetchall()
+        return [Alert(*row) for row in rows]
+
     def counts(self) -> dict[str, int]:
         """Alerts waiting, held and told, how often something was noticed, and how much of it is not told."""
         sql = (

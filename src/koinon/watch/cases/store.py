@@ -281,6 +281,26 @@ class CaseStore:
             found = dict(self._base.execute(sql).fetchall())
         return {status: int(found.get(status, 0)) for status in STATUSES}
 
+    def kinds(self, statuses: Sequence[str] = OPEN) -> dict[str, int]:
+        """In how many cases of some statuses each kind of finding is, the most frequent first."""
+        marks = ",".join("?" * len(statuses))
+        sql = (
+            "SELECT f.kind, count(DISTINCT f.case_id) AS cases FROM findings f JOIN cases c "  # noqa: S608
+            f"ON c.id = f.case_id WHERE c.joined_to IS NULL AND c.status IN ({marks}) "
+            "GROUP BY f.kind ORDER BY cases DESC, f.kind"
+        )
+        with self._lock:
+            return {str(kind): int(number) for kind, number in self._base.execute(sql, tuple(statuses))}
+
+    def decisions(self, most: int = 20) -> list[Decision]:
+        """What people decided, the newest first."""
+        sql = (
+            "SELECT number, case_id, at, who, before, status, why FROM decisions WHERE who != ? "
+            "ORDER BY number DESC LIMIT ?"
+        )
+        with self._lock:
+            return [Decision(*each) for each in self._base.execute(sql, (WATCH, most))]
+
     def decided(self) -> Iterator[tuple[Mapping[str, Any], bool, str]]:
         """Each transfer of decided cases, whether it was confirmed, and by whom: labels to learn from."""
         with self._lock:

@@ -96,17 +96,17 @@ def flows(history: History, contract: str) -> Flows:
     BadInput
         No row of the history is a deposit of that contract (``watch.flows``).
     """
-    moves = list(_moves(history.rows, contract))
-    if not moves:
+    found = list(moves(history.rows, contract))
+    if not found:
         raise BadInput(
             f"Nothing was deposited into or withdrawn from {contract} in these rows.",
             hint="Import its events first (koinon markets import), and name its contract or market.",
             code="watch.flows",
         )
-    first = moves[0][0] // DAY_S
-    days = moves[-1][0] // DAY_S - first + 1
+    first = found[0][0] // DAY_S
+    days = found[-1][0] // DAY_S - first + 1
     table = np.zeros((2, days))
-    for moment, _, amount in moves:
+    for moment, _, amount in found:
         table[0 if amount > 0 else 1, moment // DAY_S - first] += abs(float(amount))
     deposited, withdrawn = table
     balance = np.maximum(np.cumsum(deposited - withdrawn), 0.0)
@@ -121,7 +121,7 @@ def holdings(history: History, contract: str) -> Holdings:
         held[row.account] -= row.amount
         held[row.counterparty] += row.amount
     if not shares:
-        for _, account, amount in _moves(history.rows, contract):
+        for _, account, amount in moves(history.rows, contract):
             held[account] += amount
     held.pop(NOBODY, None)
     held.pop(contract, None)
@@ -135,7 +135,7 @@ def holdings(history: History, contract: str) -> Holdings:
     return found
 
 
-def _moves(rows: Iterable[EventRow], contract: str) -> Iterable[tuple[int, str, int]]:
+def moves(rows: Iterable[EventRow], contract: str) -> Iterable[tuple[int, str, int]]:
     """(time, account, amount in or, negative, out) of one contract or market. A share token that says nothing
     but its transfers is moved by what is minted and burnt."""
     own = [row for row in rows if contract in {row.contract, row.market}]

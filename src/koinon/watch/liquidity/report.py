@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from koinon.markets.history.history import History
 from koinon.markets.simulation.returns import DAYS_A_YEAR, SETS, load
 from koinon.watch.liquidity.backtests import backtest
-from koinon.watch.liquidity.coverage import coverage, liquid
-from koinon.watch.liquidity.flows import flows, holdings
+from koinon.watch.liquidity.coverage import Liquid, coverage, liquid
+from koinon.watch.liquidity.flows import Flows, Holdings, flows, holdings
 from koinon.watch.liquidity.forecast import FIRST_DAYS, forecast
 from koinon.watch.liquidity.reading import Position
-from koinon.watch.liquidity.runs import TOPS, breaks_at, runs
+from koinon.watch.liquidity.runs import TOPS, breaks_at
+from koinon.watch.liquidity.runs import runs as runs_of
+from koinon.watch.liquidity.series import liquid_by_day, top_share_by_day
+from koinon.watch.liquidity.simulated import pool as simulated_pool
 from koinon.watch.liquidity.simulated import pools as simulated_pools
 from koinon.watch.liquidity.tail import LEVELS, METHODS, WINDOW_DAYS, filtered, foretell, historical
 from koinon.watch.liquidity.warning import falls, market_signals, scores, signals
@@ -24,6 +27,7 @@ from koinon.watch.liquidity.warning import falls, market_signals, scores, signal
 Floats = NDArray[np.float64]
 
 FALL: Final = 0.2
+RECENT_DAYS: Final = 90
 SIMULATED: Final = "simulated pools with and without runs; not a real chain"
 
 
@@ -57,24 +61,58 @@ def pool_report(
     contract: str,
     position: Position,
     *,
+    data: str = "",
     tops: Sequence[int] = TOPS,
     horizon: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
     """What one pool or vault can pay out, what may be asked for, and what its largest holders could do.
 
-    Where the history is too short for a forecast, ``forecast`` is null; errors as `coverage.coverage`,
+    ``warning`` says which early warnings ring at the end of the rows, ``recent`` what was liquid and what was
+    taken out on the last `RECENT_DAYS` days. Where the history is too short for a forecast, ``forecast`` and
+    ``warning`` are null. ``data`` says in words what the rows are. Errors as `coverage.coverage`,
     `flows.flows` and `flows.holdings`.
     """
     moved = flows(history, contract)
     held = holdings(history, contract)
     ready = liquid(position.idle, position.held, position.pools or (), position.asset)
     owed = position.owed if position.owed is not None else int(moved.balance[-1])
+    series = (
+        liquid_by_day(history, contract, moved, position.asset, ready.total),
+        top_share_by_day(history, contract, moved),
+    )
+    made = _pool(moved, held, ready, owed, series, tops=tops, horizon=horizon, seed=seed)
+    return {"contract": contract, "data": data, **made}
+
+
+def simulated_report(*, runs: bool = True, seed: int = 0, tops: Sequence[int] = TOPS) -> dict[str, Any]:
+    """The same of one simulated pool, which the report says; as of the day before it fails, where it does."""
+    made = simulated_pool(runs=runs, seed=seed)
+    end = made.fails_on if made.fails_on > FIRST_DAYS else len(made.flows)
+    moved = made.flows.through(end)
+    series = made.liquid[:end], made.top_share[:end]
+    ready = Liquid(int(made.liquid[end - 1]))
+    told = _pool(moved, made.holdings, ready, int(moved.balance[-1]), series, tops=tops, horizon=1, seed=seed)
+    return {"contract": f"simulated {seed}", "data": f"{SIMULATED} (one pool, seed {seed})", **told}
+
+
+def _pool(
+    moved: Flows,
+    held: Holdings,
+    ready: Liquid,
+    owed: int,
+    series: tuple[Floats, Floats],
+    *,
+    tops: Sequence[int],
+    horizon: int,
+    seed: int,
+) -> dict[str, Any]:
     covered = coverage(moved, ready.total, owed=float(owed), seed=seed)
     claims = held.scaled(owed)
-    told = forecast(moved, horizon, seed=seed) if len(moved) > FIRST_DAYS + horizon + 1 else None
+    enough = len(moved) > FIRST_DAYS + horizon + 1
+    told = forecast(moved, horizon, seed=seed) if enough else None
+    rings = {name: bool(days[-1]) for name, days in signals(moved, *series).items()} if enough else None
     return {
-        "contract": contract,
         "days": len(moved),
         "owed": owed,
         "liquid": {
@@ -90,11 +128,24 @@ def pool_report(
                 {"account": name, "share": amount / held.total}
                 for name, amount in zip(held.names[:5], held.amounts[:5], strict=True)
             ],
-            "runs": [each.document() for each in runs(claims, ready.total, tops)],
+            "runs": [each.document() for each in runs_of(claims, ready.total, tops)],
             "breaks_at": breaks_at(claims, ready.total),
         },
         "forecast": None if told is None else told.document(),
+        "warning": rings,
+        "recent": _recent(moved, series[0]),
         "red": covered.red,
+    }
+
+
+def _recent(moved: Flows, ready: Floats) -> dict[str, Any]:
+    """The last days of the flows: the first of them (days since 1970), what was liquid at each one's end and
+    what was withdrawn, in smallest units."""
+    last = max(0, len(moved) - RECENT_DAYS)
+    return {
+        "first_day": moved.first_day + last,
+        "liquid": [round(each) for each in ready[last:].tolist()],
+        "withdrawn": [round(each) for each in moved.withdrawn[last:].tolist()],
     }
 
 

@@ -51,6 +51,8 @@ def show_pool(terminal: Terminal, document: Mapping[str, Any]) -> None:
         f"{covered['liquid']:,} can be paid out, thirty bad days ask for {covered['outflow']:,.0f} "
         f"({covered['outflow_share']:.1%} of {document['owed']:,} owed; by {covered['days']:,} days)."
     )
+    if document["data"]:
+        terminal.say(f"By {escape(document['data'])}.")
     for each in document["liquid"]["held"]:
         terminal.say(
             f"  {each['sold']:,} of {each['amount']:,} of {escape(each['token'])} bring {each['brings']:,}."
@@ -72,6 +74,9 @@ def show_pool(terminal: Terminal, document: Mapping[str, Any]) -> None:
     terminal.say(
         "All of them can leave at once." if breaks is None else f"It takes {breaks} of them to ask too much."
     )
+    if document["warning"] is not None:
+        rings = [name for name, on in document["warning"].items() if on]
+        terminal.say(f"Warnings that ring now: {', '.join(rings) or 'none'}.")
     told = document["forecast"]
     if told is None:
         terminal.say("There are too few days for a forecast of withdrawals.")

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watch's pages: planted laundering on the desk, a decision by whoever runs the node, and what is not
+there said in a sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from koinon.watch.api import Watch
+from koinon.watch.findings import Finding
+from koinon.watch.graph.edges import Edges
+from tests.pages_support import open_town, words
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory, network, devnet):
+    with open_town(tmp_path_factory.mktemp("town"), network, devnet) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def operator(town):
+    return town.operator()
+
+
+@pytest.fixture(scope="module")
+def guest(town):
+    return town.guest()
+
+
+def address(number):
+    return f"0x{number:040x}"
+
+
+def cycle(names, *, start=1_760_000_000, amount=900.0):
+    """Money that comes back, as a finding."""
+    ends = [*names, names[0]]
+    edges = Edges.of(
+        ends[:-1], ends[1:], [start + 3_600 * at for at in range(len(names))], [amount] * len(names)
+    )
+    return Finding.of_rows(edges, "cycle", range(len(names)), why="It comes back.", strength=1.0, about=[0])
+
+
+@pytest.fixture
+def watch(town):
+    with Watch.of(town.house) as opened:
+        yield opened
+
+
+def test_before_anything_was_looked_at_each_page_says_what_to_do(town):
+    visit = town.nobody()
+    page = visit.page("/watch")
+    assert "What should somebody look at?" in page
+    assert "koinon watch scan --chain" in page
+    assert "koinon watch train --simulated" in page
+    page = visit.page("/liquidity")
+    assert "What can be paid out when many leave at once?" in page
+    for command in ("measure --simulated", "tail prices.csv --keep", "warnings --keep"):
+        assert f"koinon watch liquidity {command}" in page
+    assert "There is no case 1." in visit.page("/watch/cases/1", 404)
+
+
+def test_planted_laundering_is_on_the_desk_and_whoever_runs_the_node_decides(town, operator, guest, watch):
+    [number] = watch.cases.add([cycle([address(at) for at in range(1, 5)])])
+    page = operator.page("/watch")
+    assert re.search(
+        r"<h1>\d+ cases? waits?; \w+ of them: a cycle|<h1>One case waits; one of them: a cycle", page
+    )
+    page = operator.page(f"/watch/cases/{number}")
+    assert f"Case {number} looks like: a cycle" in page
+    assert page.count("<circle") >= 8, "four accounts, in two forms"
+    assert "paid 900 and received 900" in page
+    assert "3,600 moved in all" in words(page)
+    assert "koinon watch lists --add" in page
+    assert "It is laundering" not in guest.page(f"/watch/cases/{number}")
+    refused = guest.refused("watch.decide", case_id=str(number), status="cleared", why="No.")
+    assert "Only this node's operator" in refused
+    review = operator.review("watch.decide", case_id=str(number), status="confirmed", why="It comes back.")
+    assert "Nobody is blocked" in review
+    assert watch.case(number).status == "new", "a review changes nothing"
+    operator.do("watch.decide", case_id=str(number), status="confirmed", why="It comes back.")
+    found = watch.case(number)
+    assert (found.status, found.decisions[-1].who) == ("confirmed", town.house.operator.address)
+    assert "It comes back." in operator.page(f"/watch/cases/{number}")
+    assert f"/watch/cases/{number}" in operator.page("/watch"), "it is in what was decided lately"
+    assert list(watch.cases.decided())[0][1] is True, "and the model can learn from it"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"case_id": "1", "status": "escalated", "why": "x"},
+        {"case_id": "1", "status": "confirmed", "why": "   "},
+        {"case_id": "1", "status": "confirmed", "why": "x" * 2_001},
+        {"case_id": "none", "status": "confirmed", "why": "x"},
+        {"case_id": "987654", "status": "confirmed", "why": "x"},
+        {},
+    ],
+)
+def test_a_decision_that_says_nothing_is_refused(operator, wrong):
+    operator.refused("watch.decide", **wrong)
+
+
+def test_the_slider_draws_what_comes_later_faintly_and_a_wrong_time_is_all_of_it(operator, watch):
+    [number] = watch.cases.add([cycle([address(at) for at in range(11, 15)], start=1_760_100_000)])
+    page = operator.page(f"/watch/cases/{number}")
+    assert "way later" not in page
+    then = operator.page(f"/watch/cases/{number}?until={1_760_100_000 + 3_600}")
+    assert then.count('class="way later"') == 8, "two of four, in two pictures of two forms"
+    for wrong in ("x", "-1", "9" * 40, "٣", "1"):
+        assert "way later" not in operator.page(f"/watch/cases/{number}?until={wrong}")
+
+
+def test_names_from_a_file_are_text_and_never_markup(operator, watch):
+    [number] = watch.cases.add([cycle([HOSTILE, "shop", "bank"], start=1_760_200_000)])
+    text = operator.raw(f"/watch/cases/{number}").text
+    assert "alert(&#34;x&#34;)" in text or "alert(&quot;x&quot;)" in text
+    assert HOSTILE not in text
+
+
+def test_a_great_case_is_drawn_with_its_smaller_accounts_as_one(operator, watch):
+    names = [address(1_000 + at) for at in range(400)]
+    edges = Edges.of(names, [address(999)] * 400, [1_760_300_000 + at for at in range(400)], [5.0] * 400)
+    made = Finding.of_rows(edges, "fan_in", range(400), why="Many pay one.", strength=0.9, about=[400])
+    [number] = watch.cases.add([made])
+    page = operator.page(f"/watch/cases/{number}")
+    assert "384 others" in page
+    assert "1 to 25 of 400" in page
+    assert len(page) < 400_000
+
+
+def test_alerts_wait_until_the_operator_has_seen_them(operator, guest, watch):
+    watch.alerts.raise_("drains pool", "Half of it left.", level=3)
+    assert "Half of it left." in guest.page("/watch")
+    assert "Half of it left." in guest.page("/watch"), "looking takes nothing away"
+    assert "Only this node's operator" in guest.refused("watch.seen", number="5")
+    page = operator.do("watch.seen", number="100")
+    assert "Half of it left." in page
+    assert "Half of it left." not in operator.page("/watch")
+    operator.refused("watch.seen", number="5")
+
+
+def test_lists_are_named_with_source_and_day_beside_who_is_on_them(town, operator, watch, tmp_path):
+    listed = address(0xBAD)
+    own = tmp_path / "partners.csv"
+    own.write_text(f"{listed},stole from us\n")
+    watch.add_list(own, "own", as_of="2026-11-01")
+    [number] = watch.cases.add([cycle([listed, address(0x51), address(0x52)], start=1_760_400_000)])
+    page = words(operator.page(f"/watch/cases/{number}"))
+    assert "the file partners.csv, of 2026-11-01 (stole from us)" in page
+    (watch.lists.folder / "partners.list").write_text(f"{listed},innocent\n")
+    assert "is not the one that was added" in operator.page(f"/watch/cases/{number}")
+    for path in watch.lists.folder.iterdir():
+        path.unlink()
+
+
+def test_where_money_is_real_cases_are_for_whoever_runs_the_node(town, operator, guest, watch):
+    [number] = watch.cases.add([cycle([address(at) for at in range(61, 64)], start=1_760_500_000)])
+    test = town.house.chain.network
+    town.house.chain.network = replace(test, test_money=False)
+    try:
+        page = guest.page("/watch")
+        assert f"/watch/cases/{number}" not in page
+        assert "for whoever runs this node" in page
+        guest.page(f"/watch/cases/{number}", 404)
+        assert f"Case {number}" in operator.page(f"/watch/cases/{number}")
+    finally:
+        town.house.chain.network = test
+
+
+def test_both_languages_and_every_budget(operator, watch):
+    for path in ("/watch", "/watch?budget=50", "/watch?budget=x", "/liquidity"):
+        assert "監看" in operator.page(f"/zh-hant{path}") or path == "/liquidity"
+
+
+def test_what_was_measured_is_shown_with_red_said_in_words_and_simulated_called_so(operator, watch):
+    watch.liquidity.simulate(runs=True, seed=3)
+    page = operator.page("/liquidity")
+    assert "✗ too little" in page
+    assert "This pool is simulated" in page
+    assert "What can be paid out when many leave at once?" in page, "a simulated one is no answer"
+    assert "✗ rings" in page

@@ -68,9 +68,7 @@ def test_before_anything_was_looked_at_each_page_says_what_to_do(town):
 def test_planted_laundering_is_on_the_desk_and_whoever_runs_the_node_decides(town, operator, guest, watch):
     [number] = watch.cases.add([cycle([address(at) for at in range(1, 5)])])
     page = operator.page("/watch")
-    assert re.search(
-        r"<h1>\d+ cases? waits?; \w+ of them: a cycle|<h1>One case waits; one of them: a cycle", page
-    )
+    assert re.search(r"<h1>(One case waits|\d+ cases wait); \w+ of them: a cycle</h1>", page)
     page = operator.page(f"/watch/cases/{number}")
     assert f"Case {number} looks like: a cycle" in page
     assert page.count("<circle") >= 8, "four accounts, in two forms"
@@ -88,7 +86,7 @@ def test_planted_laundering_is_on_the_desk_and_whoever_runs_the_node_decides(tow
     assert (found.status, found.decisions[-1].who) == ("confirmed", town.house.operator.address)
     assert "It comes back." in operator.page(f"/watch/cases/{number}")
     assert f"/watch/cases/{number}" in operator.page("/watch"), "it is in what was decided lately"
-    assert list(watch.cases.decided())[0][1] is True, "and the model can learn from it"
+    assert next(iter(watch.cases.decided()))[1] is True, "and the model can learn from it"
 
 
 @pytest.mark.parametrize(

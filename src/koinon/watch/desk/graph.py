@@ -168,7 +168,9 @@ def _order(count: int, flows: Sequence[Flow]) -> list[int]:
         first[flow.source] = min(first[flow.source], flow.first)
         if flow.source != flow.target:
             paid[flow.source][flow.target] = received[flow.target][flow.source] = flow.amount
-    left, front, back = set(range(count)), [], []
+    left = set(range(count))
+    front: list[int] = []
+    back: list[int] = []
 
     def take(at: int, to: list[int]) -> None:
         left.discard(at)

@@ -116,8 +116,12 @@ def _lowest(speakers: Sequence[Speaker], centre: float, radius: float) -> float:
 def _way(start: Point, end: Point, count: int, most: int) -> Markup:
     thick = 1.5 + (_MOST_WIDTH - 1.5) * count / most
     way = arrow(start, end, thick, gap=_DOT + 3, bend=_BEND)
-    words = {"class": "note", "x": way.label.x, "y": way.label.y, "text_anchor": "middle"}
-    return element("g", {}, *way.drawn(thick), element("text", words, str(count)))
+    label = element(
+        "text",
+        {"class": "note", "x": way.label.x, "y": way.label.y, "text_anchor": "middle"},
+        str(count),
+    )
+    return element("g", {}, *way.drawn(thick), label)
 
 
 def _node(speaker: Speaker, place: int, at: Point, angle: float, *, named: bool) -> Markup:

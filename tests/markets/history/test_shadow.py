@@ -131,7 +131,7 @@ def test_a_reorganisation_takes_its_rows_back(foreign, tmp_path):
 
 def test_the_command_writes_a_table_that_can_be_imported(foreign, tmp_path, capsys):
     foreign.transfer(9)
-    follow, import_ = COMMANDS
+    follow, import_, *_ = COMMANDS
     session = Session(Settings.load({}, home=tmp_path), Terminal(json_output=True))
     out = tmp_path / "rows.csv"
 

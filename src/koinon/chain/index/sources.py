@@ -23,6 +23,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _LONGEST: Final = 60  # PostgreSQL cuts names after 63 bytes
 
 CLONES: Final = {
+    "Pair": ("pair_factory_pair_created", "pair"),
     "CreditPool": ("credit_pool_factory_pool_created", "pool"),
     "Till": ("works_till_deployed", "till"),
     "Vault": ("vault_factory_vault_created", "vault"),
@@ -85,7 +86,7 @@ class Source:
 
 
 def network_sources(network: Network) -> list[Source]:
-    """Koinon's own contracts on a network, and those that they make: tills, credit pools, vaults."""
+    """Koinon's own contracts on a network, and those that they make: tills, pairs, credit pools, vaults."""
     first = max(network.start_block, 0)
     known = set(artifacts.names())
     sources = [

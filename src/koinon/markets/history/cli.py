@@ -19,6 +19,7 @@ from koinon.markets.history.decoding import check_protocol
 from koinon.markets.history.facts import Facts
 from koinon.markets.history.files import write_rows
 from koinon.markets.history.history import History
+from koinon.markets.history.own import Own
 from koinon.markets.history.paced import PacedRpc
 from koinon.markets.history.shadow import DEPTH, Shadow
 from koinon.markets.history.tables import Reading, read_rows
@@ -129,7 +130,43 @@ def import_(
     session.terminal.result(document, partial(_show, document=document))
 
 
-COMMANDS = (follow, import_)
+@click.command("history")
+@click.option(
+    "--pool",
+    "pools",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A credit pool whose feed and tokens are followed and believed, too; can be given again.",
+)
+@click.option("--depth", type=click.IntRange(0), help="Confirmations. [default: 64, on test chains 0]")
+@click.option("--out", type=_FILE, help="Also write the confirmed rows here (.parquet or .csv).")
+@click.option("--facts-out", type=_FILE, help="Also write what events leave out here, as JSON.")
+@json_option
+@click.pass_obj
+def own(
+    session: Session, *, pools: Sequence[str], depth: int | None, out: Path | None, facts_out: Path | None
+) -> None:
+    """What this network's own pairs, credit pools and vaults did, from the node's event index."""
+    with session.node() as node:
+        kept = Own(node.index, node.chain, pools, depth=depth)
+        head = kept.sync()
+        history = kept.history()
+        document = {
+            "node": redact(node.chain.rpc.url),
+            "chain_id": node.chain.chain_id,
+            "head": head,
+            "confirmed": kept.confirmed(),
+            **summary(history),
+        }
+    if out is not None:
+        write_rows(history.rows, out)
+        document["out"] = str(out)
+    if facts_out is not None:
+        _write_facts(kept.facts, facts_out)
+    session.terminal.result(document, partial(_show, document=document))
+
+
+COMMANDS = (follow, import_, own)
 """Of the group ``koinon markets``."""
 
 
@@ -142,6 +179,17 @@ def summary(history: History) -> dict[str, Any]:
         "first_block": history.rows[0].block_number if len(history) else None,
         "last_block": history.rows[-1].block_number if len(history) else None,
     }
+
+
+def _write_facts(facts: Facts, path: Path) -> None:
+    try:
+        path.write_bytes(facts.to_json())
+    except OSError as fault:
+        raise BadInput(
+            f"{path} cannot be written ({fault.strerror or fault}).",
+            hint="Name a file in a folder you may write.",
+            code="history.facts",
+        ) from None
 
 
 def _show(terminal: Terminal, document: dict[str, Any]) -> None:

@@ -10,22 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from koinon.chain.address import checksum
 from koinon.chain.index.api import EventIndex
 from koinon.chain.index.follower import Policy
-from koinon.chain.index.schema import quoted
 from koinon.chain.index.setup import engine_at
 from koinon.chain.index.sources import Source
 from koinon.chain.network import Network
 from koinon.chain.rpc import Rpc, RpcError
 from koinon.errors import BadInput
-from koinon.markets.history.decoding import Decoder, check_protocol
+from koinon.markets.history.decoding import check_protocol
 from koinon.markets.history.facts import Facts, read_decimals, read_market
 from koinon.markets.history.history import History
-from koinon.markets.history.protocols import Rule, abi, bound
-from koinon.markets.history.saying import Fields
+from koinon.markets.history.indexed import read_history
+from koinon.markets.history.protocols import abi
 
 DEPTH: Final = 64
 
@@ -119,26 +118,8 @@ class Shadow:
         newest blocks may still be replaced."""
         head = self._index.head()
         last = (head.number if head is not None else -1) if unconfirmed else self.confirmed()
-        blocks = {
-            row["number"]: (row["hash"], row["timestamp"])
-            for row in self._index.rows(
-                "SELECT number, hash, timestamp FROM block WHERE number BETWEEN ? AND ?", (since, last)
-            )
-        }
-        events: list[tuple[Rule, str, Fields]] = []
-        for source, _ in self._index.sources():
-            protocol = _protocol(source)
-            for key, table in source.by_key.items():
-                if key not in bound(protocol):
-                    continue
-                rule, _ = bound(protocol)[key]
-                found = self._index.rows(
-                    f"SELECT * FROM {quoted(table.name)} WHERE block_number BETWEEN ? AND ?",  # noqa: S608  (quoted)
-                    (since, last),
-                )
-                events += [(rule, protocol, _with_block(row, blocks)) for row in found]
-        rows = Decoder({}, self.facts).rows(events)
-        return History.of(rows, self.facts, {number: each[0] for number, each in blocks.items()})
+        sources = [(_protocol(source), source) for source, _ in self._index.sources()]
+        return read_history(self._index, sources, self.facts, since=since, last=last)
 
     def close(self) -> None:
         """Close the file."""
@@ -174,11 +155,6 @@ def source_name(protocol: str, address: str) -> str:
 
 def _protocol(source: Source) -> str:
     return source.name[:-9].replace("_", "-")
-
-
-def _with_block(row: Mapping[str, Any], blocks: Mapping[int, tuple[str, int]]) -> Fields:
-    block_hash, timestamp = blocks[row["block_number"]]
-    return {**row, "block_hash": block_hash, "timestamp": timestamp}
 
 
 def _genesis(rpc: Rpc) -> str:

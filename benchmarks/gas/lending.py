@@ -16,6 +16,7 @@ from koinon.chain import eip712
 from koinon.chain.contract import Call, Contract
 from koinon.lending.bundles import JoinDomain
 from koinon.lending.credit_offer import CreditOffer, OfferDomain
+from koinon.lending.score_word import ScoreWord
 from koinon.lending.scorecard_table import Feature, ScorecardTable
 from koinon.works.attestations import Attestation, AttestationDomain, SchemaTerms, in_order, rising
 
@@ -234,7 +235,8 @@ def _pool(stage: Stage, loan: Contract, collateral: Contract, feed: Contract) ->
 
 def _attestation(stage: Stage, schema: bytes, work_id: int, nonce: int) -> Attestation:
     now = stage.now()
-    return Attestation(schema, key("buyer").address, 0, now, now + 10**7, work_id=work_id, nonce=nonce)
+    best = ScoreWord(0, 0).word()
+    return Attestation(schema, key("buyer").address, best, now, now + 10**7, work_id=work_id, nonce=nonce)
 
 
 def _signed(domain: AttestationDomain, made: Attestation) -> list[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from koinon.errors import BadInput, NotFound, TransactionFailed
 from koinon.lending.credit_offer import CreditOffer
 from koinon.lending.pool_terms import PoolTerms, TierTerms
 from koinon.lending.pools import JUNIOR, SENIOR, CreditPools, Position
+from koinon.lending.score_word import ScoreWord
 from koinon.works.attestations import Attestation, Attestations, SchemaTerms
 from tests.bench_support import mock
 
@@ -66,7 +67,9 @@ def test_a_loan_from_its_score_to_its_end(own_chain, own_account):
     pool.supply_collateral(borrower, 10 * COIN)
     assert pool.tier_of(borrower.address) == 1
     now = int(chain.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-    made = Attestation(schema, borrower.address, 0, now, now + 10**6, work_id=terms.work_id)
+    made = Attestation(
+        schema, borrower.address, ScoreWord(0, 0).word(), now, now + 10**6, work_id=terms.work_id
+    )
     attestations.post(owner, made, [attestations.domain.sign(issuer, made)])
     assert pool.tier_of(borrower.address) == 0
     pool.borrow(borrower, 8_000 * UNIT)

@@ -14,18 +14,19 @@ from koinon.works.attestations import MAXIMUM_TEXT_BYTES
 def test_a_score_comes_back_from_its_word(points):
     score = ScoreWord(3, 1_234, points)
     assert ScoreWord.of(score.word()) == score
-    assert score.word() & 255 == 3
+    assert score.word() & 255 == 4
     assert (score.word() >> 8) & 0xFFFF == 1_234
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: ScoreWord(256, 0),
+        lambda: ScoreWord(255, 0),
         lambda: ScoreWord(0, 10_001),
         lambda: ScoreWord(0, 0, 2**31),
         lambda: ScoreWord.of(2**56),
-        lambda: ScoreWord.of(0xFFFF << 8),
+        lambda: ScoreWord.of(0),
+        lambda: ScoreWord.of(1 | 0xFFFF << 8),
     ],
 )
 def test_what_is_no_score_is_refused(make):

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from koinon.chain import artifacts
 from koinon.chain.address import checksum
+from koinon.lending.score_word import ScoreWord
 from koinon.markets.simulation import feeds
 from koinon.markets.simulation.accounts import Person
 from koinon.markets.simulation.agents.acting import endow
@@ -102,7 +103,7 @@ class Scoring:
         attestation = Attestation(
             schema=self.schema,
             subject=borrower,
-            word=tier | TIERS[tier][3] << 8,
+            word=ScoreWord(tier, TIERS[tier][3]).word(),
             issued_at=world.now,
             expires_at=world.now + SCORE_LASTS_S,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from koinon.chain import artifacts
+from koinon.lending.score_word import ScoreWord
 from koinon.markets.simulation.bench import Bench
 from koinon.works.attestations import Attestation, AttestationDomain, SchemaTerms
 from tests.bench_support import NOBODY, Handle, account, at, deploy, key
@@ -121,7 +122,7 @@ class Bank:
 
     def score(self, subject: str, tier: int, *, pd_bps: int = 0, **options: Any) -> Attestation:
         """Attest a tier to a wallet, by two of the issuers; options as in `attest`."""
-        return self.attest(subject, tier | pd_bps << 8, **options)
+        return self.attest(subject, ScoreWord(tier, pd_bps).word(), **options)
 
     def attest(
         self,
@@ -132,7 +133,7 @@ class Bank:
         work_id: int | None = None,
         as_of_block: int | None = None,
     ) -> Attestation:
-        """Attest any word to a wallet, judged at this block unless another is named."""
+        """Attest any word to a wallet, judged at the last block before this unless another is named."""
         now = self.now
         self.nonces[subject] = self.nonces.get(subject, 0) + 1
         attestation = Attestation(
@@ -143,7 +144,7 @@ class Bank:
             issued_at=now,
             expires_at=now + lasts_s,
             nonce=self.nonces[subject],
-            as_of_block=self.bench.block_number if as_of_block is None else as_of_block,
+            as_of_block=self.bench.block_number - 1 if as_of_block is None else as_of_block,
         )
         self.attestations.attest(attestation.values(), self.signed(attestation, ISSUERS[:2]))
         return attestation

@@ -120,10 +120,122 @@ def test_the_grace_is_not_for_who_has_no_score_any_more(bank, pool):
 # --- losses that all can see -------------------------------------------------------------------------------
 
 
+def test_no_lender_leaves_before_a_loss_that_a_mark_has_shown(bank, thin):
+    for role in ("runner", "stayer"):
+        lender = bank.fund(thin, role, 10_000 * UNIT)
+        thin.deposit(SENIOR, 10_000 * UNIT, lender, sender=lender)
+    runner, stayer = account("runner"), account("stayer")
+    lend(bank, thin, BORROWER, 0, 160_000, 100)
+    bank.set_price(500)
+    thin.mark(BORROWER)
+    for call in (thin.assets_of, thin.max_withdraw):
+        assert call(SENIOR, runner) < 6_000 * UNIT
+    got = thin.redeem(SENIOR, thin.shares_of(SENIOR, runner), runner, sender=runner)
+    balanced(bank, thin)
+    sell(thin, BORROWER)
+    left = thin.assets_of(SENIOR, stayer)
+    assert got == pytest.approx(left, rel=0.01)
+    balanced(bank, thin)
+
+
+def test_a_price_that_recovers_gives_lenders_back_what_was_provided_for(bank, thin):
+    lend(bank, thin, BORROWER, 0, 160_000, 100)
+    before = thin.assets_of(SENIOR, SENIOR_LENDER)
+    bank.set_price(500)
+    thin.mark(BORROWER)
+    seen = thin.assets_of(SENIOR, SENIOR_LENDER)
+    assert seen < before // 2
+    assert thin.assets_of(JUNIOR, JUNIOR_LENDER) == 0
+    # Who lends meanwhile pays the price of a share without the provision, and takes nobody's recovery.
+    newcomer = bank.fund(thin, "newcomer", 10_000 * UNIT)
+    thin.deposit(SENIOR, 10_000 * UNIT, newcomer, sender=newcomer)
+    assert thin.assets_of(SENIOR, newcomer) < 6_000 * UNIT
+    bank.set_price(2_000)
+    thin.mark(BORROWER)
+    assert thin.assets_of(SENIOR, SENIOR_LENDER) == before
+    assert 10_000 * UNIT - 1 <= thin.assets_of(SENIOR, newcomer) <= 10_000 * UNIT
+    assert [event["loss"] > 0 for event in thin.events("LossSeen")] == [True, False]
+
+
+def test_a_provision_ends_with_its_loan(bank, thin):
+    lend(bank, thin, BORROWER, 0, 160_000, 100)
+    bank.set_price(500)
+    thin.mark(BORROWER)
+    thin.repay(2**200, BORROWER, sender=BORROWER)
+    assert thin.assets_of(SENIOR, SENIOR_LENDER) >= 180_000 * UNIT
+    assert thin.assets_of(JUNIOR, JUNIOR_LENDER) >= 20_000 * UNIT
+    assert thin.events("AuctionEnded")
+
+
 # --- auctions ----------------------------------------------------------------------------------------------
 
 
+def test_the_junior_tranche_pays_no_bonus_while_the_collateral_is_worth_the_debt(bank, pool):
+    bank.fund(pool, "liquidator", 10**7 * UNIT)
+    bank.score(BORROWER, 0)
+    pool.borrow(160_000 * UNIT, BORROWER, sender=BORROWER)
+    bank.set_price(1_650)
+    pool.mark(BORROWER)
+    bank.wait(3_600)
+    _, junior, *_ = pool.books()
+    debt = pool.position_of(BORROWER)[1]
+    paid, seized = sell(pool, BORROWER)
+    assert paid == debt
+    assert seized <= 100 * COIN
+    assert seized * 1_650 * UNIT // COIN >= debt
+    assert pool.events("Liquidated")[-1]["bonus_bps"] == 165_000 * UNIT * 10_000 // debt - 10_000
+    assert not pool.events("Defaulted")
+    assert pool.books()[1] >= junior
+    balanced(bank, pool)
+
+
+@pytest.mark.parametrize("proof", ["borrow", "refinance", "withdraw_collateral"])
+def test_an_auction_of_old_ends_where_a_loan_proves_sound(bank, pool, proof):
+    bank.score(BORROWER, 0)
+    pool.borrow(160_000 * UNIT, BORROWER, sender=BORROWER)
+    bank.set_price(1_850)
+    assert pool.mark(BORROWER)
+    bank.set_price(2_000)
+    arguments = {"borrow": (UNIT, BORROWER), "refinance": (), "withdraw_collateral": (1, BORROWER)}[proof]
+    getattr(pool, proof)(*arguments, sender=BORROWER)
+    assert pool.position_of(BORROWER)[5] == 0
+    (event,) = pool.events("AuctionEnded")
+    assert event["borrower"] == BORROWER
+
+
+def test_an_auction_that_made_a_loan_sound_is_over(bank, pool):
+    bank.fund(pool, "liquidator", 10**7 * UNIT)
+    bank.score(BORROWER, 0)
+    pool.borrow(160_000 * UNIT, BORROWER, sender=BORROWER)
+    bank.set_price(1_850)
+    sell(pool, BORROWER)
+    assert pool.is_sound(BORROWER)
+    assert pool.position_of(BORROWER)[5] == 0
+    assert len(pool.events("AuctionEnded")) == 1
+
+
 # --- interest ----------------------------------------------------------------------------------------------
+
+
+def test_poking_a_pool_every_minute_makes_no_interest_vanish(bank):
+    pool = bank.pool(min_debt=1_000, borrower_cap_bps=10_000, salt=b"\6" * 32)
+    for role, tranche, amount in (("senior", SENIOR, 8 * UNIT), ("junior", JUNIOR, 2 * UNIT)):
+        bank.loan_token.approve(pool.address, 2**200, sender=account(role))
+        pool.deposit(tranche, amount, account(role), sender=account(role))
+    bank.fund(pool, "borrower", 0, COIN)
+    bank.wait(60)
+    bank.score(BORROWER, 1)
+    pool.supply_collateral(COIN, BORROWER, sender=BORROWER)
+    pool.borrow(UNIT, BORROWER, sender=BORROWER)
+    with bank.bench.undone():
+        bank.wait(2_000 * 60)
+        calm = pool.books()[3] - UNIT
+    for _ in range(2_000):
+        bank.wait(60)
+        pool.mark(BORROWER)
+    assert calm > 100
+    assert abs(pool.books()[3] - UNIT - calm) <= 1
+    balanced(bank, pool)
 
 
 # --- offers and scores -------------------------------------------------------------------------------------
@@ -143,6 +255,27 @@ def test_one_offer_that_three_issuers_signed_is_drawn_once(bank, pool):
         pool.cancel_offer(offer.values(), sender=account(ISSUERS[1]))
 
 
+def test_a_word_of_nothing_is_no_best_tier(bank, pool):
+    bank.attest(BORROWER, 0)
+    assert pool.tier_of(BORROWER) == WORST
+
+
+def test_a_score_that_was_judged_before_the_default_forgives_none(bank, pool):
+    bank.fund(pool, "liquidator", 10**7 * UNIT)
+    bank.score(BORROWER, 0)
+    pool.borrow(160_000 * UNIT, BORROWER, sender=BORROWER)
+    looked_at = bank.bench.block_number
+    bank.wait(60)
+    bank.set_price(1_000)
+    sell(pool, BORROWER)
+    bank.wait(60)
+    bank.score(BORROWER, 0, as_of_block=looked_at)
+    assert pool.tier_of(BORROWER) == WORST
+    bank.wait(60)
+    bank.score(BORROWER, 1)
+    assert pool.tier_of(BORROWER) == 1
+
+
 # --- tranches that lost everything -------------------------------------------------------------------------
 
 
@@ -153,6 +286,16 @@ def wipe_out_the_junior_tranche(bank, pool) -> None:
     assert pool.total_shares(JUNIOR) == 0
     (event,) = pool.events("TrancheBegun")
     assert (event["tranche"], event["epoch"]) == (JUNIOR, 1)
+
+
+def test_an_exit_announced_before_a_wipe_lets_nobody_out_after_it(bank, thin):
+    thin.announce_exit(thin.shares_of(JUNIOR, JUNIOR_LENDER), sender=JUNIOR_LENDER)
+    bank.wait(5 * DAY)
+    wipe_out_the_junior_tranche(bank, thin)
+    thin.deposit(JUNIOR, UNIT, JUNIOR_LENDER, sender=JUNIOR_LENDER)
+    assert thin.max_withdraw(JUNIOR, JUNIOR_LENDER) == 0
+    with refused("announce the exit first"):
+        thin.withdraw(JUNIOR, 1, JUNIOR_LENDER, sender=JUNIOR_LENDER)
 
 
 def test_a_year_of_spread_goes_to_who_bears_the_risk(bank, thin):

@@ -19,6 +19,7 @@ AMOUNTS = st.integers(1, 10**4) | st.integers(1, 10**12)
 REFUSALS = {
     "above the borrower's cap",
     "above the tier's cap",
+    "amount out of range",
     "amount too small",
     "announce the exit first",
     "below the least debt",

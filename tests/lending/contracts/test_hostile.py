@@ -16,6 +16,7 @@ from tests.lending.contracts.support import (
     SENIOR,
     TIERS,
     UNIT,
+    balanced,
     open_bank,
 )
 
@@ -287,18 +288,34 @@ def giant(bank, **changes):
     return pool
 
 
-def test_a_tranche_never_wears_out_so_far_that_money_is_locked(bank):
-    """A loss that leaves almost nothing makes shares cheap; deposits stop long before sums overflow."""
+def test_a_loss_that_leaves_a_crumb_closes_no_tranche(bank):
+    """Shares that are worth next to nothing would ask for more shares than there are numbers."""
     pool = giant(bank, fee_bps=0)
     bank.feed.set_answers(1, 1)
     pool.liquidate(BORROWER, 2**200, 0, ATTACKER, sender=ATTACKER)
     left = pool.books()[JUNIOR]
     assert 0 < left < 2**40
-    with refused("tranche worn out"):
-        pool.deposit(JUNIOR, 2**80, ATTACKER, sender=ATTACKER)
+    assert pool.shares_of(JUNIOR, ATTACKER) == pool.total_shares(JUNIOR) == 0
     with refused("amount too large"):
         pool.deposit(JUNIOR, 2**96 - left, ATTACKER, sender=ATTACKER)
+    pool.deposit(JUNIOR, 2**80, ATTACKER, sender=ATTACKER)
+    worth = pool.assets_of(JUNIOR, ATTACKER)
+    assert 2**80 - left <= worth <= 2**80
     pool.redeem(JUNIOR, pool.shares_of(JUNIOR, ATTACKER), ATTACKER, sender=ATTACKER)
+
+
+def test_a_tranche_that_kept_a_millionth_goes_on(bank):
+    """Above the crumb nobody loses a share, and whoever lends next pays its price."""
+    pool = giant(bank, fee_bps=0)
+    bank.set_price(2_000 * 10**3)
+    pool.liquidate(BORROWER, 2**200, 0, ATTACKER, sender=ATTACKER)
+    left = pool.books()[JUNIOR]
+    assert 2**90 // 10**6 < left < 2**90
+    assert pool.total_shares(JUNIOR) == 2**90 * 10**6
+    pool.deposit(JUNIOR, 2**95, VICTIM, sender=ATTACKER)
+    assert pool.books()[JUNIOR] == left + 2**95
+    pool.redeem(JUNIOR, pool.shares_of(JUNIOR, ATTACKER), ATTACKER, sender=ATTACKER)
+    balanced(bank, pool)
 
 
 def test_interest_that_no_book_holds_stops_a_pool_and_overflows_nothing(bank):
@@ -312,4 +329,4 @@ def test_interest_that_no_book_holds_stops_a_pool_and_overflows_nothing(bank):
             senior, junior, fees, debt, _ = pool.books()
             assert senior + junior + fees == debt
     assert fees == 2**88 - 1
-    assert debt > 2**124
+    assert debt > 2**103

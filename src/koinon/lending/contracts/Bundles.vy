@@ -105,12 +105,12 @@ def score_of(attestations: address, schema: bytes32, work_id: uint256, wallet: a
     @notice What a model's scores say of a wallet and its bundle: the worst of all that was ever said and not taken
             back, expired or not. Reverts where the wallet's own score has ended, or is another model's.
     @param attestations Where scores are posted.
-    @param schema The scores' schema: the word's lowest 8 bits are the tier, the next 16 the probability of default a
-           year in 1e-4.
+    @param schema The scores' schema: the word's lowest 8 bits are the tier and one, the next 16 the probability of default
+           a year in 1e-4. A word that names no tier gives the worst there is.
     @param work_id The model.
     @param wallet Who wants to borrow.
-    @return The wallets whose history counts, the worst tier and probability among their scores, and when the newest
-            valid score that is good for this wallet was issued (0: there is none).
+    @return The wallets whose history counts, the worst tier and probability among their scores, whether a valid score is
+            good for this wallet, and the last block that such a one looked at.
     """
     wallets: DynArray[address, 8] = []
     good: uint256 = 0
@@ -126,10 +126,12 @@ def score_of(attestations: address, schema: bytes32, work_id: uint256, wallet: a
             assert valid, "score expired"
             assert score.work_id == work_id, "score of another model"
         if score.uid != empty(bytes32) and not score.revoked and score.work_id == work_id:
-            found.tier = max(found.tier, score.word & 255)
+            tier: uint256 = score.word & 255
+            found.tier = max(found.tier, tier - 1 if tier > 0 else 255)
             found.pd_bps = max(found.pd_bps, (score.word >> 8) & 65535)
             if valid and (good >> index) & 1 == 1:
-                found.valid_since = max(found.valid_since, convert(score.issued_at, uint256))
+                found.is_valid = True
+                found.as_of_block = max(found.as_of_block, convert(score.as_of_block, uint256))
         index += 1
     return found
 

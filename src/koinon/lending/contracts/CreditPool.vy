@@ -15,7 +15,8 @@
           it must; the senior one loses only when nothing junior is left. Both earn the pool's rate. Nobody may borrow, and
           nobody junior may leave, where junior assets would fall below their share of the debt.
         - An unsound loan is sold by Dutch auction: the liquidator's bonus grows with time, and only part of a loan
-          that is still covered may be sold at once. What no collateral covers is a loss at that moment.
+          that is still covered may be sold at once. What no collateral covers is a loss at that moment; from when `mark`
+          has shown it, whoever leaves a tranche bears their part of it.
         - Part of the interest goes to the till of the model that scores, where its owners and its data share it.
         LLTV never reaches 100 %: collateral at the threshold always pays the debt and the highest bonus. A loan beyond
         its collateral would let whoever holds the issuers' keys lend the junior tranche to themselves.
@@ -53,7 +54,8 @@ JUNIOR: constant(uint256) = 1
 EXIT_WINDOW_S: constant(uint256) = 86_400
 AUCTIONS_LAST: constant(uint256) = 4  # times the seconds in which the bonus grows
 LARGEST: constant(uint256) = 2**96  # of a loan, of collateral, and of a tranche when something is added
-MOST_SHARES: constant(uint256) = 2**144
+MOST_DEBT: constant(uint256) = 2**104  # what books hold: of a tier, a tranche, and in all
+WORN_OUT: constant(uint256) = 10**12  # shares for a unit; a new tranche has a million
 LOW: constant(uint256) = 2**128 - 1
 MASK: constant(uint256) = 2**32 - 1
 
@@ -65,16 +67,17 @@ PRICE_BOTTOM: immutable(uint256)
 
 _tranches: uint256  # senior assets, junior assets: 128 bits each
 _sums: uint256  # debt 128 bits, fees 88, time of the last accrual 40
-_tiers: uint256[8]  # debt, its shares: 128 bits each
+_tiers: uint256[8]  # debt 104 bits, interest below one unit 24, the debt's shares 128
 _supply_before: uint256  # what both tranches had before anything happened in a block, and its number in 64 bits
 _total_shares: uint256[2]
 _epochs: uint256[2]  # a tranche that lost everything begins anew: its old shares are worth nothing
 _shares: HashMap[uint256, HashMap[uint256, HashMap[address, uint256]]]  # tranche -> epoch -> account
-_exit_shares: HashMap[address, uint256]
-_exit_from: HashMap[address, uint256]
+_exits: HashMap[uint256, HashMap[address, uint256]]  # junior epoch -> account: shares, and from when in the lowest 40 bits
 _loans: HashMap[address, uint256]  # collateral 128 bits, tier 8, when it was last confirmed 40, start of the auction 40
 _debt_shares: HashMap[address, uint256]
-_defaulted_at: HashMap[address, uint256]
+_defaulted_in: HashMap[address, uint256]  # block of the last default
+_seen: HashMap[address, uint256]  # what a loan would lose if it were sold as when it was last marked
+_all_seen: uint256
 _spent_offers: HashMap[address, HashMap[bytes32, bool]]  # signer that took it back, nobody where it was drawn -> digest
 
 
@@ -123,8 +126,7 @@ def deposit(tranche: uint256, assets: uint256, receiver: address) -> uint256:
     assert assets < LARGEST and total + assets < LARGEST, "amount too large"
     supply: uint256 = self._total_shares[tranche]
     shares: uint256 = interest._to_shares(assets, total, supply, False)
-    assert shares > 0, "amount too small"
-    assert supply + shares < MOST_SHARES, "tranche worn out"
+    self._require_some(shares)
     self._total_shares[tranche] = supply + shares
     self._shares[tranche][self._epochs[tranche]][receiver] += shares
     self._add(tranche, books, assets)
@@ -145,7 +147,7 @@ def withdraw(tranche: uint256, assets: uint256, receiver: address) -> uint256:
     @return The shares it took.
     """
     books: ICreditPool.Books = self._accrue()
-    total: uint256 = self._total(tranche, books)
+    total: uint256 = self._net(tranche, books)
     shares: uint256 = interest._to_shares(assets, total, self._total_shares[tranche], True)
     self._take(tranche, books, assets, shares, receiver)
     return shares
@@ -161,7 +163,7 @@ def redeem(tranche: uint256, shares: uint256, receiver: address) -> uint256:
     @return The assets.
     """
     books: ICreditPool.Books = self._accrue()
-    total: uint256 = self._total(tranche, books)
+    total: uint256 = self._net(tranche, books)
     assets: uint256 = interest._to_assets(shares, total, self._total_shares[tranche])
     self._take(tranche, books, assets, shares, receiver)
     return assets
@@ -174,10 +176,10 @@ def announce_exit(shares: uint256):
             as before. Replaces what was announced earlier.
     @param shares How many of one's own.
     """
-    assert shares <= self._shares[JUNIOR][self._epochs[JUNIOR]][msg.sender], "more than there is"
+    epoch: uint256 = self._epochs[JUNIOR]
+    self._require_held(shares, self._shares[JUNIOR][epoch][msg.sender])
     from_time: uint256 = block.timestamp + MARKET.junior_notice_s
-    self._exit_shares[msg.sender] = shares
-    self._exit_from[msg.sender] = from_time
+    self._exits[epoch][msg.sender] = (shares << 40) | from_time
     log ICreditPool.ExitAnnounced(account=msg.sender, shares=shares, from_time=from_time)
 
 
@@ -192,9 +194,9 @@ def supply_collateral(amount: uint256, borrower: address):
     @param borrower Whose.
     """
     self._require(borrower)
-    assert amount > 0 and amount < LARGEST, "amount out of range"
+    self._require_amount(amount)
     loan: uint256 = self._loans[borrower]
-    assert (loan >> 128) + amount < LARGEST, "amount out of range"
+    self._require_amount((loan >> 128) + amount)
     self._loans[borrower] = loan + (amount << 128)
     log ICreditPool.CollateralSupplied(borrower=borrower, payer=msg.sender, amount=amount)
     erc20_transfers._collect(MARKET.collateral_token, msg.sender, self, amount)
@@ -210,11 +212,13 @@ def withdraw_collateral(amount: uint256, receiver: address):
     self._require(receiver)
     books: ICreditPool.Books = self._accrue()
     loan: ICreditPool.Position = self._position(msg.sender, books)
-    assert amount > 0 and amount <= loan.collateral, "more than there is"
+    self._require_amount(amount)
+    self._require_held(amount, loan.collateral)
     loan.collateral -= amount
     if loan.debt > 0:
-        assert self._covers(self._worth(loan.collateral, self._market_price()), loan), "too little collateral"
-    self._keep(msg.sender, loan)
+        self._require_covered(self._worth(loan.collateral, self._market_price()), loan)
+        loan.auction_from = 0
+    self._keep(msg.sender, loan, 0)
     log ICreditPool.CollateralWithdrawn(borrower=msg.sender, receiver=receiver, amount=amount)
     erc20_transfers._pay(MARKET.collateral_token, receiver, amount)
 
@@ -228,8 +232,8 @@ def borrow(amount: uint256, receiver: address) -> uint256:
     @param receiver Who gets it.
     @return The caller's debt.
     """
-    assert not MARKET.offer_required, "this pool needs an offer"
-    assert amount > 0, "amount out of range"
+    self._require_no_offer()
+    self._require_amount(amount)
     return self._borrow(amount, receiver, 0, 0)
 
 
@@ -248,7 +252,7 @@ def borrow_with_offer(
     """
     assert offer.pool == self and offer.borrower == msg.sender, "offer for somebody else"
     assert block.timestamp <= offer.expires_at, "offer expired"
-    assert offer.amount > 0, "amount out of range"
+    self._require_amount(offer.amount)
     assert offer.tier < TIER_COUNT and offer.spread_bps == (TIERS[offer.tier] >> 96) & MASK, "no tier has this spread"
     digest: bytes32 = self._offer_digest(offer)
     self._require_unspent(signer, digest)
@@ -280,7 +284,7 @@ def refinance() -> uint256:
             grace for who has no score, or shares in a default.
     @return The caller's debt.
     """
-    assert not MARKET.offer_required, "this pool needs an offer"
+    self._require_no_offer()
     assert self._debt_shares[msg.sender] > 0, "no loan"
     return self._borrow(0, msg.sender, 0, 0)
 
@@ -296,10 +300,14 @@ def repay(amount: uint256, borrower: address) -> uint256:
     books: ICreditPool.Books = self._accrue()
     loan: ICreditPool.Position = self._position(borrower, books)
     paid: uint256 = min(amount, loan.debt)
-    assert paid > 0, "nothing to repay"
     loan = self._reduce(loan, books, paid)
-    assert loan.debt == 0 or loan.debt >= MARKET.min_debt, "leaves dust"
-    self._keep(borrower, loan)
+    loss: uint256 = 0
+    if loan.debt > 0:
+        self._require_no_dust(loan.debt)
+        if loan.auction_from != 0:
+            loss = self._seen[borrower]
+            loss -= min(loss, paid)
+    self._keep(borrower, loan, loss)
     log ICreditPool.Repaid(borrower=borrower, payer=msg.sender, amount=paid, debt=loan.debt)
     erc20_transfers._collect(MARKET.loan_token, msg.sender, self, paid)
     return paid
@@ -312,19 +320,21 @@ def repay(amount: uint256, borrower: address) -> uint256:
 def mark(borrower: address) -> bool:
     """
     @notice Begin the auction of a loan that is unsound by the feeders' price, or end that of one that is sound again.
-            Anyone may.
+            What it would lose if it were sold now counts from then on for every lender who leaves. Anyone may, as often
+            as the price moves.
     @param borrower Whose loan.
     @return Whether an auction runs.
     """
     books: ICreditPool.Books = self._accrue()
     loan: ICreditPool.Position = self._position(borrower, books)
-    if self._covers(self._worth(loan.collateral, self._feeder_price()), loan):
+    worth: uint256 = self._worth(loan.collateral, self._feeder_price())
+    if self._covers(worth, loan):
         if loan.auction_from != 0:
             loan.auction_from = 0
-            self._keep(borrower, loan)
-            log ICreditPool.AuctionEnded(borrower=borrower)
+            self._keep(borrower, loan, 0)
         return False
-    self._keep(borrower, self._auctioned(borrower, loan))
+    loan = self._auctioned(borrower, loan)
+    self._keep(borrower, loan, self._loss(loan.debt, worth, self._bonus(loan.auction_from)))
     return True
 
 
@@ -334,8 +344,9 @@ def liquidate(
 ) -> (uint256, uint256):
     """
     @notice Repay part of an unsound loan and take collateral of that worth and the auction's bonus, by the feeders'
-            price. Anyone may; the first call begins the auction at its least bonus. Where all collateral goes, what
-            is still owed is a loss of the junior tranche, then of the senior one.
+            price. Anyone may; the first call begins the auction at its least bonus. While the collateral is worth the
+            debt, the bonus is at most what it is worth more. Where all collateral goes, what is still owed is a loss of
+            the junior tranche, then of the senior one.
     @param borrower Whose loan.
     @param repay The most to repay. At most the close factor of a loan that its collateral still covers with the bonus.
     @param least_collateral The least to get for it.
@@ -352,7 +363,11 @@ def liquidate(
     bonus: uint256 = self._bonus(loan.auction_from)
 
     paid: uint256 = loan.debt * MARKET.close_factor_bps // BPS
-    if loan.debt - paid < MARKET.min_debt or worth * BPS < loan.debt * (BPS + bonus):
+    if worth * BPS < loan.debt * (BPS + bonus):
+        paid = loan.debt
+        if worth >= loan.debt:
+            bonus = (worth - loan.debt) * BPS // loan.debt
+    elif loan.debt - paid < MARKET.min_debt:
         paid = loan.debt
     paid = min(paid, repay)
     seized: uint256 = paid * (BPS + bonus) * PRICE_BOTTOM // (BPS * price * PRICE_TOP)
@@ -361,19 +376,19 @@ def liquidate(
         paid = min(
             paid, interest._ceil_div(seized * price * PRICE_TOP * BPS, PRICE_BOTTOM * (BPS + bonus))
         )
-    assert paid > 0, "nothing to repay"
     assert seized >= least_collateral, "too little collateral for it"
     loan.collateral -= seized
     loan = self._reduce(loan, books, paid)
+    worth = self._worth(loan.collateral, price)
     if loan.debt > 0:
         if loan.collateral == 0:
             books.debt -= paid
             loan = self._realise(borrower, loan, books)
         else:
-            assert (
-                min(loan.debt, self._worth(loan.collateral, price)) >= MARKET.min_debt
-            ), "leaves dust"
-    self._keep(borrower, loan)
+            self._require_no_dust(min(loan.debt, worth))
+            if self._covers(worth, loan):
+                loan.auction_from = 0
+    self._keep(borrower, loan, self._loss(loan.debt, worth, bonus))
     log ICreditPool.Liquidated(
         borrower=borrower,
         liquidator=msg.sender,
@@ -511,10 +526,11 @@ def max_withdraw(tranche: uint256, account: address) -> uint256:
     needed: uint256 = interest._ceil_div(books.debt * MARKET.coverage_bps, BPS)
     most = min(most, books.junior - min(needed, books.junior))
     if MARKET.junior_notice_s > 0:
-        if not self._may_exit(account):
+        exit: uint256 = self._exits[self._epochs[JUNIOR]][account]
+        if not self._may_exit(exit):
             return 0
         announced: uint256 = interest._to_assets(
-            self._exit_shares[account], books.junior, self._total_shares[JUNIOR]
+            exit >> 40, self._net(JUNIOR, books), self._total_shares[JUNIOR]
         )
         most = min(most, announced)
     return most
@@ -574,9 +590,10 @@ def eip712Domain() -> (bytes1, String[18], String[1], uint256, address, bytes32,
 
 @internal
 @view
-def _accrued() -> (ICreditPool.Books, uint256, uint256, uint256, uint256):
+def _accrued() -> (ICreditPool.Books, uint256[8], uint256, uint256, uint256, uint256):
     """
-    @dev The books at this second, and the interest since they were written: all of it, the fee, the junior part. The pool's
+    @dev The books at this second, the tiers' words, and the interest since they were written: all of it, the fee, the junior
+         part. Interest below one unit is kept in 2**-24, so that nobody makes it vanish by writing often. The pool's
          rate is for both tranches by what they have; the spread is for the junior one as far as it bears the risk: where
          it covers only a part of what it must, only that part of the spread is its own, and the rest is everyone's.
     """
@@ -586,23 +603,29 @@ def _accrued() -> (ICreditPool.Books, uint256, uint256, uint256, uint256):
         senior=tranches >> 128, junior=tranches & LOW, fees=(sums >> 40) & (2**88 - 1), debt=sums >> 128, debts=empty(uint256[8])
     )
     elapsed: uint256 = block.timestamp - (sums & (2**40 - 1))
+    words: uint256[8] = self._tiers
     if books.debt == 0:
-        return books, 0, 0, 0, 0
+        return books, words, 0, 0, 0, 0
     rate: uint256 = self._rate(books)
     total: uint256 = 0
     risk: uint256 = 0
     for index: uint256 in range(TIER_COUNT, bound=8):
-        debt: uint256 = self._tiers[index] >> 128
+        debt: uint256 = words[index] >> 152
         if debt > 0 and elapsed > 0:
             spread: uint256 = ((TIERS[index] >> 96) & MASK) * (WAD // BPS)
-            grown: uint256 = debt * interest._growth(rate + spread, elapsed) // WAD
+            grown: uint256 = debt * interest._growth(rate + spread, elapsed) * 2**24 // WAD
+            grown += (words[index] >> 128) & (2**24 - 1)
+            rest: uint256 = grown & (2**24 - 1)
+            grown >>= 24
             if grown > 0:
                 total += grown
                 risk += grown * spread // (rate + spread)
                 debt += grown
+                self._require_fits(debt)
+            words[index] = (debt << 152) | (rest << 128) | (words[index] & LOW)
         books.debts[index] = debt
     if total == 0:
-        return books, 0, 0, 0, rate
+        return books, words, 0, 0, 0, rate
     fee: uint256 = min(total * MARKET.fee_bps // BPS, 2**88 - 1 - books.fees)
     risk = risk * (total - fee) // total
     needed: uint256 = books.debt * MARKET.coverage_bps
@@ -618,7 +641,7 @@ def _accrued() -> (ICreditPool.Books, uint256, uint256, uint256, uint256):
     books.fees += fee
     books.junior += to_junior
     books.senior += total - fee - to_junior
-    return books, total, fee, to_junior, rate
+    return books, words, total, fee, to_junior, rate
 
 
 @internal
@@ -627,18 +650,18 @@ def _accrue() -> ICreditPool.Books:
     @dev Write the books of this second.
     """
     books: ICreditPool.Books = empty(ICreditPool.Books)
+    words: uint256[8] = empty(uint256[8])
     total: uint256 = 0
     fee: uint256 = 0
     to_junior: uint256 = 0
     rate: uint256 = 0
-    books, total, fee, to_junior, rate = self._accrued()
+    books, words, total, fee, to_junior, rate = self._accrued()
     if self._supply_before & (2**64 - 1) != block.number:
         self._supply_before = ((books.senior + books.junior) << 64) | block.number
+    for index: uint256 in range(TIER_COUNT, bound=8):
+        if self._tiers[index] != words[index]:
+            self._tiers[index] = words[index]
     if total > 0:
-        for index: uint256 in range(TIER_COUNT, bound=8):
-            word: uint256 = self._tiers[index]
-            if word >> 128 != books.debts[index]:
-                self._tiers[index] = (books.debts[index] << 128) | (word & LOW)
         self._set_tranches(books.senior, books.junior)
         log ICreditPool.Accrued(interest=total, fee=fee, to_junior=to_junior, base_rate_bps=rate * BPS // WAD)
     self._set_sums(books.debt, books.fees)
@@ -666,13 +689,13 @@ def _cash(books: ICreditPool.Books) -> uint256:
 
 @internal
 def _set_tranches(senior: uint256, junior: uint256):
-    assert senior <= LOW and junior <= LOW, "books overflow"
+    self._require_fits(max(senior, junior))
     self._tranches = (senior << 128) | junior
 
 
 @internal
 def _set_sums(debt: uint256, fees: uint256):
-    assert debt <= LOW, "books overflow"
+    self._require_fits(debt)
     self._sums = (debt << 128) | (fees << 40) | block.timestamp
 
 
@@ -684,9 +707,76 @@ def _require(account: address):
 
 @internal
 @pure
+def _require_some(units: uint256):
+    assert units > 0, "amount too small"
+
+
+@internal
+@pure
+def _require_amount(amount: uint256):
+    assert amount > 0 and amount < LARGEST, "amount out of range"
+
+
+@internal
+@pure
+def _require_held(units: uint256, held: uint256):
+    assert units <= held, "more than there is"
+
+
+@internal
+@view
+def _require_cash(assets: uint256, books: ICreditPool.Books):
+    assert assets <= self._cash(books), "not enough cash"
+
+
+@internal
+@view
+def _require_cover(junior: uint256, debt: uint256):
+    assert junior * BPS >= debt * MARKET.coverage_bps, "junior must cover the debt"
+
+
+@internal
+@view
+def _require_no_dust(amount: uint256):
+    assert amount >= MARKET.min_debt, "leaves dust"
+
+
+@internal
+@view
+def _require_no_offer():
+    assert not MARKET.offer_required, "this pool needs an offer"
+
+
+@internal
+@view
+def _require_covered(worth: uint256, loan: ICreditPool.Position):
+    assert self._covers(worth, loan), "too little collateral"
+
+
+@internal
+@pure
+def _require_fits(amount: uint256):
+    assert amount < MOST_DEBT, "books overflow"
+
+
+@internal
+@pure
 def _total(tranche: uint256, books: ICreditPool.Books) -> uint256:
     assert tranche <= JUNIOR, "no such tranche"
     return books.junior if tranche == JUNIOR else books.senior
+
+
+@internal
+@view
+def _net(tranche: uint256, books: ICreditPool.Books) -> uint256:
+    """
+    @dev What a tranche has beside the losses that marks have shown, which the junior one bears first: what shares are
+         worth that leave. Shares that come pay for all there is, so that nobody buys into another's recovery.
+    """
+    seen: uint256 = self._all_seen
+    if tranche == SENIOR:
+        return books.senior - min(books.senior, seen - min(seen, books.junior))
+    return self._total(tranche, books) - min(books.junior, seen)
 
 
 @internal
@@ -702,19 +792,19 @@ def _add(tranche: uint256, books: ICreditPool.Books, assets: uint256):
 def _assets_of(tranche: uint256, account: address, books: ICreditPool.Books) -> uint256:
     return interest._to_assets(
         self._shares[tranche][self._epochs[tranche]][account],
-        self._total(tranche, books),
+        self._net(tranche, books),
         self._total_shares[tranche],
     )
 
 
 @internal
 @view
-def _may_exit(account: address) -> bool:
+def _may_exit(exit: uint256) -> bool:
     """
     @dev Whether this is within the day after the notice.
     """
-    from_time: uint256 = self._exit_from[account]
-    return from_time != 0 and block.timestamp >= from_time and block.timestamp <= from_time + EXIT_WINDOW_S
+    from_time: uint256 = exit & (2**40 - 1)
+    return block.timestamp >= from_time and block.timestamp <= from_time + EXIT_WINDOW_S
 
 
 @internal
@@ -723,20 +813,20 @@ def _take(tranche: uint256, books: ICreditPool.Books, assets: uint256, shares: u
     @dev Shares leave, assets are paid.
     """
     self._require(receiver)
-    assert assets > 0, "amount too small"
+    self._require_some(assets)
     epoch: uint256 = self._epochs[tranche]
     held: uint256 = self._shares[tranche][epoch][msg.sender]
-    assert shares <= held, "more than there is"
-    assert assets <= self._cash(books), "not enough cash"
+    self._require_held(shares, held)
+    self._require_cash(assets, books)
     self._shares[tranche][epoch][msg.sender] = held - shares
     self._total_shares[tranche] -= shares
     if tranche == JUNIOR:
-        assert (books.junior - assets) * BPS >= books.debt * MARKET.coverage_bps, "junior must cover the debt"
+        self._require_cover(books.junior - assets, books.debt)
         if MARKET.junior_notice_s > 0:
-            assert self._may_exit(msg.sender), "announce the exit first"
-            announced: uint256 = self._exit_shares[msg.sender]
-            assert shares <= announced, "more than announced"
-            self._exit_shares[msg.sender] = announced - shares
+            exit: uint256 = self._exits[epoch][msg.sender]
+            assert self._may_exit(exit), "announce the exit first"
+            assert shares <= exit >> 40, "more than announced"
+            self._exits[epoch][msg.sender] = exit - (shares << 40)
         self._set_tranches(books.senior, books.junior - assets)
     else:
         self._set_tranches(books.senior - assets, books.junior)
@@ -769,15 +859,25 @@ def _position(borrower: address, books: ICreditPool.Books) -> ICreditPool.Positi
 
 
 @internal
-def _keep(borrower: address, loan: ICreditPool.Position):
+def _keep(borrower: address, loan: ICreditPool.Position, loss: uint256):
     """
-    @dev A loan that is paid leaves nothing but its collateral.
+    @dev A loan that is paid leaves nothing but its collateral. `loss` is what it would lose if it were sold now; nothing
+         without an auction.
     """
+    auction_from: uint256 = self._loans[borrower] & (2**40 - 1)
     word: uint256 = loan.collateral << 128
     if loan.shares > 0:
         word |= (loan.tier << 80) | (loan.confirmed_at << 40) | loan.auction_from
     self._loans[borrower] = word
     self._debt_shares[borrower] = loan.shares
+    if auction_from | loan.auction_from != 0:
+        seen: uint256 = self._seen[borrower]
+        if seen != loss:
+            self._seen[borrower] = loss
+            self._all_seen = self._all_seen + loss - seen
+            log ICreditPool.LossSeen(borrower=borrower, loss=loss)
+        if word & (2**40 - 1) == 0 and auction_from != 0:
+            log ICreditPool.AuctionEnded(borrower=borrower)
 
 
 @internal
@@ -787,19 +887,29 @@ def _reduce(
     """
     @dev The loan after `paid` leaves it and the books. Shares that leave are rounded down.
     """
+    assert paid > 0, "nothing to repay"
     after: ICreditPool.Position = loan
     total: uint256 = self._tiers[loan.tier] & LOW
     gone: uint256 = loan.shares
     if paid < loan.debt:
         gone = paid * total // books.debts[loan.tier]
-    rest: uint256 = books.debts[loan.tier] - paid
-    self._tiers[loan.tier] = (rest << 128) | (total - gone)
+    self._shrink(loan.tier, paid, gone)
     self._set_sums(books.debt - paid, books.fees)
     after.shares -= gone
     after.debt = 0
     if after.shares > 0:
-        after.debt = interest._ceil_div(after.shares * rest, total - gone)
+        after.debt = interest._ceil_div(after.shares * (books.debts[loan.tier] - paid), total - gone)
     return after
+
+
+@internal
+def _shrink(tier: uint256, debt: uint256, shares: uint256):
+    """
+    @dev Debt and its shares leave a tier. What remains of the interest below one unit stays.
+    """
+    word: uint256 = self._tiers[tier]
+    assert debt <= word >> 152 and shares <= word & LOW, "books overflow"
+    self._tiers[tier] = word - (debt << 152) - shares
 
 
 @internal
@@ -808,15 +918,16 @@ def _increase(loan: ICreditPool.Position, tier: uint256, amount: uint256) -> ICr
     @dev The loan after it grew within a tier; new shares are rounded up. The sum of all debts is the caller's to write.
     """
     after: ICreditPool.Position = loan
-    debt: uint256 = self._tiers[tier] >> 128
-    total: uint256 = self._tiers[tier] & LOW
+    word: uint256 = self._tiers[tier]
+    debt: uint256 = word >> 152
+    total: uint256 = word & LOW
     shares: uint256 = amount * 10**6
     if total > 0:
         shares = interest._ceil_div(amount * total, debt)
     debt += amount
     total += shares
-    assert max(total, debt) <= LOW, "books overflow"
-    self._tiers[tier] = (debt << 128) | total
+    self._require_fits(max(total >> 24, debt))
+    self._tiers[tier] = word + (amount << 152) + shares
     after.tier = tier
     after.shares += shares
     after.debt = interest._ceil_div(after.shares * debt, total)
@@ -829,20 +940,18 @@ def _realise(
 ) -> ICreditPool.Position:
     """
     @dev What nobody will pay is taken from the junior tranche, then the senior one, then what the model is owed. A
-         tranche that is left with nothing begins anew.
+         tranche that is left with nothing begins anew, and so does one whose shares are worth a millionth of what the
+         first cost: else whoever lent next would need more shares than there are numbers. The crumb stays in it.
     """
-    word: uint256 = self._tiers[loan.tier]
-    self._tiers[loan.tier] = (((word >> 128) - loan.debt) << 128) | ((word & LOW) - loan.shares)
-    self._defaulted_at[borrower] = block.timestamp
+    self._shrink(loan.tier, loan.debt, loan.shares)
+    self._defaulted_in[borrower] = block.number
     from_junior: uint256 = min(loan.debt, books.junior)
     from_senior: uint256 = min(loan.debt - from_junior, books.senior)
     from_fees: uint256 = loan.debt - from_junior - from_senior
     self._set_tranches(books.senior - from_senior, books.junior - from_junior)
     self._set_sums(books.debt - loan.debt, books.fees - from_fees)
-    if books.junior == from_junior:
-        self._begin_anew(JUNIOR)
-    if books.senior == from_senior:
-        self._begin_anew(SENIOR)
+    self._begin_anew(JUNIOR, books.junior - from_junior)
+    self._begin_anew(SENIOR, books.senior - from_senior)
     log ICreditPool.Defaulted(
         borrower=borrower,
         tier=loan.tier,
@@ -858,10 +967,12 @@ def _realise(
 
 
 @internal
-def _begin_anew(tranche: uint256):
-    if self._total_shares[tranche] > 0:
+def _begin_anew(tranche: uint256, left: uint256):
+    if left * WORN_OUT < self._total_shares[tranche]:
+        epoch: uint256 = self._epochs[tranche] + 1
         self._total_shares[tranche] = 0
-        self._epochs[tranche] += 1
+        self._epochs[tranche] = epoch
+        log ICreditPool.TrancheBegun(tranche=tranche, epoch=epoch)
 
 
 # --- loans -----------------------------------------------------------------------------------------------------------
@@ -873,7 +984,6 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
     @dev `offered` is the offered tier plus one, 0 without an offer; `ratio_bps` what the offer asks for.
     """
     self._require(receiver)
-    assert amount < LARGEST, "amount out of range"
     books: ICreditPool.Books = self._accrue()
     loan: ICreditPool.Position = self._position(msg.sender, books)
     tier: uint256 = 0
@@ -891,27 +1001,27 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
     if loan.debt > 0 and tier != loan.tier:
         before: uint256 = loan.tier
         debt: uint256 = loan.debt
-        word: uint256 = self._tiers[before]
-        self._tiers[before] = (((word >> 128) - debt) << 128) | ((word & LOW) - loan.shares)
+        self._shrink(before, debt, loan.shares)
         loan.shares = 0
         loan = self._increase(loan, tier, debt)
         log ICreditPool.TierChanged(borrower=msg.sender, before=before, after=tier, debt=debt)
     if amount > 0:
         loan = self._increase(loan, tier, amount)
-    self._keep(msg.sender, loan)
-    assert amount <= self._cash(books), "not enough cash"
+    loan.auction_from = 0
+    self._keep(msg.sender, loan, 0)
+    self._require_cash(amount, books)
     books.debt += amount
     self._set_sums(books.debt, books.fees)
 
     assert loan.debt >= MARKET.min_debt, "below the least debt"
     worth: uint256 = self._worth(loan.collateral, self._market_price())
-    assert self._covers(worth, loan), "too little collateral"
+    self._require_covered(worth, loan)
     assert worth * BPS >= loan.debt * ratio_bps, "below the offer's ratio"
-    assert books.junior * BPS >= books.debt * MARKET.coverage_bps, "junior must cover the debt"
+    self._require_cover(books.junior, books.debt)
     owed: uint256 = loan.debt
     for wallet: address in wallets:
         if wallet != msg.sender:
-            books.debts[(self._loans[wallet] >> 80) & 255] = self._tiers[(self._loans[wallet] >> 80) & 255] >> 128
+            books.debts[(self._loans[wallet] >> 80) & 255] = self._tiers[(self._loans[wallet] >> 80) & 255] >> 152
             owed += self._position(wallet, books).debt
     assert owed <= TIERS[tier] >> 160, "above the tier's cap"
     # What was lent within this block counts for nothing: nobody raises the cap with money that leaves again.
@@ -929,15 +1039,17 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
 def _score_of(borrower: address) -> (uint256, DynArray[address, 8], bool):
     """
     @dev The tier that a score gives now, the wallets that share its history, and whether it is a score that gives it. The
-         worst tier of all without a valid score that is newer than the last default of any of them. A probability of
-         default above the tier's own moves to a tier that is priced for it.
+         worst tier of all without a valid score that looked at the block of the last default of any of them. A
+         probability of default above the tier's own moves to a tier that is priced for it.
     """
     score: IBundles.Score = staticcall IBundles(MARKET.bundles).score_of(
         MARKET.attestations, MARKET.schema, MARKET.work_id, borrower
     )
     worst: uint256 = TIER_COUNT - 1
+    if not score.is_valid:
+        return worst, score.wallets, False
     for wallet: address in score.wallets:
-        if score.valid_since <= self._defaulted_at[wallet]:
+        if score.as_of_block < self._defaulted_in[wallet]:
             return worst, score.wallets, False
     tier: uint256 = min(score.tier, worst)
     for step: uint256 in range(8):
@@ -1015,8 +1127,20 @@ def _auctioned(borrower: address, loan: ICreditPool.Position) -> ICreditPool.Pos
     after: ICreditPool.Position = loan
     if loan.auction_from == 0 or block.timestamp > loan.auction_from + AUCTIONS_LAST * MARKET.auction_s:
         after.auction_from = block.timestamp
+        self._loans[borrower] = ((self._loans[borrower] >> 40) << 40) | block.timestamp
         log ICreditPool.AuctionStarted(borrower=borrower, debt=loan.debt, collateral=loan.collateral)
     return after
+
+
+@internal
+@pure
+def _loss(debt: uint256, worth: uint256, bonus_bps: uint256) -> uint256:
+    """
+    @dev What nobody pays of a debt whose collateral is worth less and sold with this bonus.
+    """
+    if worth >= debt:
+        return 0
+    return debt - worth * BPS // (BPS + bonus_bps)
 
 
 @internal

@@ -7,7 +7,7 @@
 @author Koinon
 @notice Anyone creates a pool on terms of their own, once checked: rates rise with use, no tier is better than the one before
         it, every spread pays for the loss its tier expects, and collateral at the threshold pays debt and bonus.
-        Tokens with more than 18 decimals, and amounts from 2**96 on, are refused.
+        Tokens with less than 6 or more than 18 decimals, and amounts from 2**96 on, are refused.
 @dev The constructor keeps a pool's code as a blueprint (ERC-5202). Nobody owns this contract.
 @custom:source ERC-5202, EIP-1014
 """
@@ -15,6 +15,7 @@
 from ethereum.ercs import IERC20Detailed
 from koinon.lending.contracts.interfaces import ICreditPool
 from koinon.markets.contracts.interfaces import IPriceFeed
+from koinon.works.contracts.interfaces import IAttestations
 from koinon.works.contracts.interfaces import IWorks
 
 event PoolCreated:
@@ -32,6 +33,7 @@ HIGHEST_RATE_BPS: constant(uint256) = 100_000
 LONGEST_S: constant(uint256) = 31_536_000
 LEAST_MIN_DEBT: constant(uint256) = 1_000
 LARGEST: constant(uint256) = 2**96
+LEAST_DECIMALS: constant(uint8) = 6  # then what is below one unit is nobody's gain
 MOST_DECIMALS: constant(uint8) = 18  # then no product of amount, price and scale overflows
 
 blueprint: public(immutable(address))
@@ -44,7 +46,7 @@ pools: public(DynArray[address, 1_000_000_000])
 
 
 @deploy
-def __init__(attestations: address, bundles: address, works: address, pool_code: Bytes[24_000]):
+def __init__(attestations: address, bundles: address, works: address, pool_code: Bytes[24_570]):
     """
     @notice A factory without pools.
     @param attestations Where its pools' scores are posted.
@@ -81,6 +83,7 @@ def create(market: ICreditPool.Market, tiers: DynArray[ICreditPool.Tier, 8], sal
     @return The pool.
     """
     assert market.attestations == ATTESTATIONS and market.bundles == BUNDLES and market.works == WORKS, "other contracts"
+    assert staticcall IAttestations(ATTESTATIONS).is_registered(market.schema), "no such schema"
     self._check_market(market)
     self._check_tiers(tiers, market.max_bonus_bps)
     pool: address = create_from_blueprint(
@@ -144,8 +147,10 @@ def works() -> address:
 def _check_market(market: ICreditPool.Market):
     assert market.loan_token.is_contract and market.collateral_token.is_contract and market.feed.is_contract, "no code"
     assert market.loan_token != market.collateral_token, "tokens must differ"
-    assert staticcall IERC20Detailed(market.loan_token).decimals() <= MOST_DECIMALS, "too many decimals"
-    assert staticcall IERC20Detailed(market.collateral_token).decimals() <= MOST_DECIMALS, "too many decimals"
+    for token: address in [market.loan_token, market.collateral_token]:
+        decimals: uint8 = staticcall IERC20Detailed(token).decimals()
+        assert decimals >= LEAST_DECIMALS, "too few decimals"
+        assert decimals <= MOST_DECIMALS, "too many decimals"
     assert staticcall IPriceFeed(market.feed).decimals() <= MOST_DECIMALS, "too many decimals"
     assert market.base_rate_bps <= market.kink_rate_bps, "rates must rise"
     assert market.kink_rate_bps <= market.full_rate_bps, "rates must rise"

@@ -12,9 +12,10 @@ from koinon.errors import BadInput
 from koinon.terminal import Session, json_option
 from koinon.watch.api import Scan, Watch, described
 from koinon.watch.cases.record import OPEN, STATUSES
+from koinon.watch.graph.cli import columns_option, features, named_columns
 from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.following import CONFIRMATIONS
-from koinon.watch.graph.importing import Columns, read_edges, read_labelled
+from koinon.watch.graph.importing import read_edges, read_labelled
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.shelf import READERS
 from koinon.watch.liquidity.cli import liquidity
@@ -22,12 +23,6 @@ from koinon.watch.monitors.cli import COMMANDS as MONITORING
 from koinon.watch.shown import show_case, show_cases, show_lists, show_report, show_scan, show_screened
 
 FILE = click.Path(path_type=Path)
-columns_option = click.option(
-    "--columns",
-    default="source,target,timestamp,amount",
-    show_default=True,
-    help="What the file calls payer, payee, time and amount.",
-)
 
 
 @click.group()
@@ -103,7 +98,7 @@ def scan(
         raise BadInput("Give a file, or --chain.", code="watch.file")
     with _watch(session) as watch:
         if file is not None:
-            found = watch.scan(read_edges(file, _columns(columns)), rules=rules, keep=not look_only)
+            found = watch.scan(read_edges(file, named_columns(columns)), rules=rules, keep=not look_only)
         else:
             found = _of_chain(session, watch.home, rules, confirmations, keep=not look_only)
     session.terminal.result(
@@ -188,7 +183,7 @@ def train(
         if file is None:
             document, _ = watch.train_simulated(seed=seed, budget=budget)
         else:
-            edges, illicit = read_labelled(file, label, _columns(columns))
+            edges, illicit = read_labelled(file, label, named_columns(columns))
             document, _ = watch.train(edges, illicit, data=f"the file {file.name}", budget=budget, seed=seed)
     session.terminal.result(document, lambda terminal: show_report(terminal, document))
 
@@ -203,6 +198,7 @@ def report(session: Session) -> None:
     session.terminal.result(document, lambda terminal: show_report(terminal, document))
 
 
+group.add_command(features)
 group.add_command(liquidity)
 
 
@@ -221,13 +217,6 @@ def _of_chain(session: Session, home: Path, rules: Rules, confirmations: int, *,
         with Watch(home, index=node.index) as watch:
             edges: Edges = watch.chain_edges(decimals=decimals, confirmations=confirmations)
             return watch.scan(edges, rules=rules, keep=keep)
-
-
-def _columns(text: str) -> Columns:
-    names = [each.strip() for each in text.split(",")]
-    if len(names) != 4 or not all(names):
-        raise BadInput("--columns names four columns: payer, payee, time, amount.", code="watch.file")
-    return Columns(*names)
 
 
 def _lines(path: Path | None) -> list[str]:

@@ -78,21 +78,38 @@ def write_features(
     Memory holds one piece and the longest window, whatever the file's length. Returns the number of rows;
     errors as `read_edges`.
     """
-    duckdb = required("duckdb", extra="watch")
-    folder.mkdir(parents=True, exist_ok=True)
-    names, stream, total = column_names(windows_s), Stream(windows_s), 0
-    with sorted_on_disk(path, columns, memory=memory) as opened, duckdb.connect() as writer:
+    stream, total = Stream(windows_s), 0
+    with sorted_on_disk(path, columns, memory=memory) as opened:
         for number, (start, edges) in enumerate(opened.pieces()):
-            piece: dict[str, Any] = {
-                "row": np.arange(start, start + len(edges)),
-                "timestamp": edges.timestamp,
-                "amount": edges.amount,
-            }
-            found = stream.append(edges)
-            piece |= {name: np.ascontiguousarray(found[:, at]) for at, name in enumerate(names)}
-            writer.register("piece", piece)
-            there = str(folder / f"features-{number:05}.parquet").replace("'", "''")
-            writer.execute(f"COPY (SELECT * FROM piece) TO '{there}' (FORMAT parquet)")  # noqa: S608
-            writer.unregister("piece")
+            save_features(
+                edges, stream.append(edges), folder, windows_s=windows_s, start=start, number=number
+            )
             total += len(edges)
     return total
+
+
+def save_features(
+    edges: Edges,
+    found: Features,
+    folder: Path,
+    *,
+    windows_s: Sequence[int] = WINDOWS_S,
+    start: int = 0,
+    number: int = 0,
+) -> int:
+    """Transfers and their columns as one Parquet file; how many. ``start`` is the first one's row, ``number``
+    the file's."""
+    duckdb = required("duckdb", extra="watch")
+    folder.mkdir(parents=True, exist_ok=True)
+    piece: dict[str, Any] = {
+        "row": np.arange(start, start + len(edges)),
+        "timestamp": edges.timestamp,
+        "amount": edges.amount,
+    }
+    names = column_names(windows_s)
+    piece |= {name: np.ascontiguousarray(found[:, at]) for at, name in enumerate(names)}
+    there = str(folder / f"features-{number:05}.parquet").replace("'", "''")
+    with duckdb.connect() as writer:
+        writer.register("piece", piece)
+        writer.execute(f"COPY (SELECT * FROM piece) TO '{there}' (FORMAT parquet)")  # noqa: S608
+    return len(edges)

@@ -90,7 +90,7 @@ def test_the_chain_says_the_same_when_somebody_else_reads_it(first, home, anvil_
     with Node.open(settings) as node:
         coin, till = node.chain.coin, node.chain.contract("Till", first["model_till"])
         released = till.call("released", coin.address)
-        assert released + coin.call("balanceOf", first["model_till"]) == first["paid"]
+        assert released + coin.call("balanceOf", first["model_till"]) == first["paid"] + first["lent"]["fee"]
         of_interest = first["lent"]["received"]
         for party in first["parties"]:
             got = party["withdrawn"] + of_interest.get(party["address"], 0)

@@ -109,7 +109,7 @@ def test_a_guest_asks_about_an_applicant_pays_and_finds_the_payment_in_the_river
 
 def test_its_loan_is_told_with_the_ways_to_its_wallet_and_pool(toured, browser):
     page = browser.get("/tour").text
-    part = page.split('id="loan"', 1)[1].split("</li>\n<li", 1)[0]
+    part = page.split('id="loan"', 1)[1].split('id="you"', 1)[0]
     assert re.search(r'href="/credit/0x[0-9a-fA-F]{40}"', part)
     assert re.search(r'href="/pools/0x[0-9a-fA-F]{40}"', part)
     assert re.search(r"2 of 3 issuers attest \d+ points: tier 1", part)

@@ -140,7 +140,19 @@ def simulated_lenders() -> Any:
     return open_pools
 
 
-BROUGHT = {"simulated lenders": simulated_lenders}
+def opened_after_filling() -> Any:
+    """What a filled chain gets besides: a credit pool whose scores its operator signs, a vault that lends."""
+    from koinon.lending.opening import open_pool  # noqa: PLC0415  (so that other commands start without it)
+    from koinon.treasury.opening import open_vault  # noqa: PLC0415  (so that other commands start without it)
+
+    def opened(node: Any, feed: str) -> dict[str, str]:
+        pool = open_pool(node, feed)
+        return {"credit pool": pool, "vault": open_vault(node, feed, pool)}
+
+    return opened
+
+
+BROUGHT = {"simulated lenders": simulated_lenders, "opened after filling": opened_after_filling}
 
 
 def open_node(settings: Settings) -> AbstractContextManager[Any]:

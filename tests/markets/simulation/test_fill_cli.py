@@ -12,12 +12,17 @@ import click
 import orjson
 import pytest
 
+from koinon.chain.keys import Key
 from koinon.cli import BROUGHT, open_node
 from koinon.errors import BadInput
+from koinon.lending.api import Lending
 from koinon.markets.simulation.cli import command
 from koinon.markets.simulation.truth import illicit_transactions, read
 from koinon.settings import Settings
 from koinon.terminal import Session, Terminal
+from koinon.treasury.api import Treasury
+from koinon.treasury.vault import Kind
+from koinon.works.attestations import Attestations
 
 pytestmark = pytest.mark.e2e
 
@@ -53,11 +58,25 @@ def test_a_new_data_directory_is_filled_up_to_now_and_only_once(settings: Settin
         assert swaps > 0
         lent = node.index.rows("SELECT COUNT(*) AS n FROM sim3_seth_pool_deposited")[0]["n"]
         assert lent >= 2  # the underwriter and the first lender
+        # A stranger is quoted by the pool whose scores the operator issues, and gets a signed offer.
+        lending, pool = Lending.of(node), told["opened"]["credit pool"]
+        state = lending.pool(pool)
+        assert lending.me in Attestations(node.chain).issuers_of(state.terms.schema)[0]
+        quote = lending.quote(pool, Key.generate().address)
+        assert quote.amount > 0
+        assert quote.collateral_needed > 0
+        assert lending.offer(quote).issuer == lending.me
+        vault = Treasury.of(node).vault(told["opened"]["vault"])
+        lent = next(slot for slot in vault.slots if slot.strategy.kind is Kind.SHARES)
+        assert 0.25 < lent.worth / vault.gross < 0.31
+        deposits = node.index.rows("SELECT COUNT(*) AS n FROM vault_deposit")[0]["n"]
+        assert deposits == 1
         members = {person["address"] for person in truth["people"]}
         assert {row["to"] for row in rows} & members
     again = run(settings, "--months", "0.02", "--seed", "3", "--scenario", "wild")
     assert again["already"] is True
     assert again["contracts"] == told["contracts"]
+    assert again["opened"] == told["opened"]
     with pytest.raises(BadInput, match="no room"):
         run(settings, "--months", "1", "--seed", "4")
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -55,9 +55,10 @@ def command(session: Session, *, months: float, seed: int, scenario: str, ahead:
             ahead=ahead,
             lenders=session.bring("simulated lenders") or nothing_lent,
         )
+        opened = _open(session, node, filled)
         events = _index(node, filled)
-    document = filled.shown() | {"events": events}
-    session.terminal.result(document, lambda terminal: _show(terminal, filled, events))
+    document = filled.shown() | {"events": events, "opened": opened}
+    session.terminal.result(document, lambda terminal: _show(terminal, filled, events, opened))
 
 
 @contextmanager
@@ -73,6 +74,17 @@ def _chain_with_a_past(settings: Settings, scenario: Scenario) -> Iterator[None]
         yield
 
 
+def _open(session: Session, node: Any, filled: Filled) -> dict[str, str]:
+    """What higher floors open for this node's operator over the first feed: name → address."""
+    opener = session.bring("opened after filling")
+    feeds = sorted(address for name, address in filled.contracts.items() if name.endswith("seth_feed"))
+    if opener is None or not feeds:
+        return {}
+    node.fund(node.operator.address)
+    found: dict[str, str] = opener(node, feeds[0])
+    return found
+
+
 def _index(node: Any, filled: Filled) -> int:
     """Have the index of events read the filling's contracts, too; how many blocks with events it has."""
     known = {source.name for source, _ in node.index.sources()}
@@ -83,7 +95,7 @@ def _index(node: Any, filled: Filled) -> int:
     return int(node.index.rows("SELECT COALESCE(SUM(events), 0) AS n FROM block")[0]["n"])
 
 
-def _show(terminal: Terminal, filled: Filled, events: int) -> None:
+def _show(terminal: Terminal, filled: Filled, events: int, opened: Mapping[str, str]) -> None:
     first, last = (
         datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") for at in (filled.begins, filled.ends)
     )
@@ -105,4 +117,7 @@ def _show(terminal: Terminal, filled: Filled, events: int) -> None:
     if counts["events"]:
         terminal.table("What happened", ("event", "times"), sorted(counts["events"].items()), right=(1,))
     terminal.table("Contracts", ("table name", "address"), sorted(filled.contracts.items()))
+    if opened:
+        terminal.table("Opened by this node", ("what", "address"), opened.items())
+        terminal.say(f"Ask for terms: koinon lending quote ADDRESS --pool {opened['credit pool']}")
     terminal.say(f"Who is who and what launders money is told only in {filled.truth}")

@@ -104,6 +104,27 @@ def test_a_token_with_too_many_decimals_is_refused(bank):
         bank.pool(feed=deploy(bank.bench, MOCKS / "Feed.vy", 19, 1).address)
 
 
+def test_a_token_with_too_few_decimals_is_refused(bank):
+    for name in ("loan_token", "collateral_token"):
+        token = deploy(bank.bench, MOCKS / "Money.vy", 5)
+        with refused("too few decimals"):
+            bank.pool(**{name: token.address})
+
+
+def test_scores_of_a_schema_that_nobody_registered_are_refused(bank):
+    with refused("no such schema"):
+        bank.pool(schema=b"\1" * 32)
+
+
+def test_a_feed_that_names_its_tokens_must_be_of_the_pools(bank):
+    loan, collateral = bank.loan_token.address, bank.collateral_token.address
+    for base, quote in ((loan, collateral), (collateral, collateral), (loan, loan)):
+        with refused("feed of other tokens"):
+            bank.pool(feed=deploy(bank.bench, MOCKS / "PostingFeed.vy", base, quote, 8, 1).address)
+    feed = deploy(bank.bench, MOCKS / "PostingFeed.vy", collateral, loan, 8, 1)
+    assert bank.pool(feed=feed.address).market()[2] == feed.address
+
+
 GOOD = Tier(8_000, 300, 100 * UNIT, 400)
 
 

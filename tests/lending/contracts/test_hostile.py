@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from koinon.lending.credit_offer import CreditOffer, OfferDomain
 from tests.bench_support import account, key, refused
 from tests.lending.contracts.support import (
     COIN,
@@ -99,32 +100,72 @@ def test_a_token_that_changes_balances_by_itself_changes_no_books(bank, pool):
     pool.withdraw(SENIOR, 10 * UNIT, LENDER, sender=LENDER)
 
 
-def test_a_callback_enters_nothing_again(bank, pool):
-    """Every function, in the middle of a transfer: none runs."""
-    bank.loan_token.mint(bank.loan_token.address, 10**6 * UNIT)
-    calls = [
-        pool.encode("deposit", SENIOR, UNIT, ATTACKER),
-        pool.encode("withdraw", SENIOR, UNIT, ATTACKER),
-        pool.encode("redeem", SENIOR, UNIT, ATTACKER),
-        pool.encode("announce_exit", 1),
-        pool.encode("supply_collateral", 1, ATTACKER),
-        pool.encode("withdraw_collateral", 1, ATTACKER),
-        pool.encode("borrow", 1, ATTACKER),
-        pool.encode("refinance"),
-        pool.encode("repay", 1, BORROWER),
-        pool.encode("mark", BORROWER),
-        pool.encode("liquidate", BORROWER, 1, 0, ATTACKER),
-        pool.encode("pay_fee"),
-    ]
-    for call in calls:
-        bank.loan_token.set_hook(pool.address, call)
-        pool.deposit(SENIOR, UNIT, LENDER, sender=LENDER)
-        assert not bank.loan_token.hook_worked()
+def calls_of(bank, pool, who: str) -> dict[str, bytes]:
+    """Every function that changes something, as ``who`` could call it now."""
+    spread = TIERS[-1].spread_bps
+    offer = CreditOffer(pool.address, who, 100 * UNIT, 0, spread, len(TIERS) - 1, bank.now + DAY, 1)
+    signed = OfferDomain(bank.bench.chain_id, pool.address).sign(key(ISSUERS[0]), offer)
+    calls = {
+        "deposit": (SENIOR, UNIT, who),
+        "withdraw": (SENIOR, UNIT, who),
+        "redeem": (SENIOR, 10**6 * UNIT, who),
+        "announce_exit": (1,),
+        "supply_collateral": (1, who),
+        "withdraw_collateral": (1, who),
+        "borrow": (100 * UNIT, who),
+        "borrow_with_offer": (offer.values(), *signed, who),
+        "cancel_offer": (offer.values(),),
+        "refinance": (),
+        "repay": (UNIT, who),
+        "mark": (BORROWER,),
+        "liquidate": (BORROWER, 10_000 * UNIT, 0, who),
+        "pay_fee": (),
+    }
+    return {name: pool.encode(name, *arguments) for name, arguments in calls.items()}
+
+
+@pytest.fixture
+def token_that_lends_and_borrows(bank, pool):
+    """The loan token itself has shares, collateral and a loan, so that what it calls would work."""
+    token = bank.loan_token
+    for each in (bank.loan_token, bank.collateral_token):
+        each.mint(token.address, 10**24)
+        token.act(each.address, each.encode("approve", pool.address, 2**255))
+    for tranche in (SENIOR, JUNIOR):
+        token.act(pool.address, pool.encode("deposit", tranche, 1_000 * UNIT, token.address))
+    token.act(pool.address, pool.encode("supply_collateral", 100 * COIN, token.address))
+    bank.wait(60)
+    token.act(pool.address, pool.encode("borrow", 1_000 * UNIT, token.address))
+    bank.wait(DAY)
+    return token.address
+
+
+def test_a_callback_enters_nothing_again(bank, pool, token_that_lends_and_borrows):
+    """Every function, in the middle of a transfer: each works before it and after it, none within."""
+    token = token_that_lends_and_borrows
+    assert set(calls_of(bank, pool, token)) == {
+        function.name for function in pool.placed.artifact.functions.values() if function.mutates
+    }
+    for name, call in calls_of(bank, pool, token).items():
+        with bank.bench.undone():
+            if name == "liquidate":
+                bank.set_price(1_100)
+            with bank.bench.undone():
+                bank.loan_token.act(pool.address, call)
+            bank.loan_token.set_hook(pool.address, call)
+            pool.deposit(SENIOR, UNIT, LENDER, sender=LENDER)
+            assert not bank.loan_token.hook_worked(), name
+
+
+def test_a_collateral_tokens_callback_enters_nothing_again(bank, pool):
+    bank.set_price(1_100)
+    bank.wait(DAY)
+    call = pool.encode("pay_fee")
     with bank.bench.undone():
-        bank.set_price(1_100)
-        bank.collateral_token.set_hook(pool.address, pool.encode("pay_fee"))
-        pool.liquidate(BORROWER, UNIT, 0, ATTACKER, sender=ATTACKER)
-        assert not bank.collateral_token.hook_worked()
+        bank.collateral_token.act(pool.address, call)
+    bank.collateral_token.set_hook(pool.address, call)
+    pool.liquidate(BORROWER, UNIT, 0, ATTACKER, sender=ATTACKER)
+    assert not bank.collateral_token.hook_worked()
 
 
 def test_a_reader_in_the_middle_of_a_transfer_is_told_nothing(bank, pool):

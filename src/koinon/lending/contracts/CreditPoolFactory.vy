@@ -6,7 +6,8 @@
 @license Apache-2.0
 @author Koinon
 @notice Anyone creates a pool on terms of their own, once checked: rates rise with use, no tier is better than the one before
-        it, every spread pays for the loss its tier expects, and collateral at the threshold pays debt and bonus.
+        it, every spread pays for the loss its tier expects, and collateral at the threshold pays debt and bonus. The
+        scores' schema must be registered, and a feed that says which tokens it prices must be of these two.
         Tokens with less than 6 or more than 18 decimals, and amounts from 2**96 on, are refused.
 @dev The constructor keeps a pool's code as a blueprint (ERC-5202). Nobody owns this contract.
 @custom:source ERC-5202, EIP-1014
@@ -85,6 +86,8 @@ def create(market: ICreditPool.Market, tiers: DynArray[ICreditPool.Tier, 8], sal
     assert market.attestations == ATTESTATIONS and market.bundles == BUNDLES and market.works == WORKS, "other contracts"
     assert staticcall IAttestations(ATTESTATIONS).is_registered(market.schema), "no such schema"
     self._check_market(market)
+    self._check_feed(market.feed, method_id("base_token()"), market.collateral_token)
+    self._check_feed(market.feed, method_id("quote_token()"), market.loan_token)
     self._check_tiers(tiers, market.max_bonus_bps)
     pool: address = create_from_blueprint(
         blueprint, market, tiers, salt=keccak256(abi_encode(msg.sender, salt))
@@ -170,6 +173,20 @@ def _check_market(market: ICreditPool.Market):
     assert market.auction_s > 0 and market.auction_s <= LONGEST_S, "time out of range"
     assert market.grace_s <= LONGEST_S and market.junior_notice_s <= LONGEST_S, "time out of range"
     assert market.min_debt >= LEAST_MIN_DEBT and market.min_debt < LARGEST, "least debt out of range"
+
+
+@internal
+@view
+def _check_feed(feed: address, question: Bytes[4], token: address):
+    """
+    @dev A feed that says which tokens it prices must be of these. One that does not, an adapter to another, is for whoever
+         lends to look at.
+    """
+    told: bool = False
+    answer: Bytes[32] = b""
+    told, answer = raw_call(feed, question, max_outsize=32, is_static_call=True, revert_on_failure=False)
+    if told and len(answer) == 32:
+        assert extract32(answer, 0) == convert(convert(token, uint256), bytes32), "feed of other tokens"
 
 
 @internal

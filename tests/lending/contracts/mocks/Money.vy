@@ -14,6 +14,7 @@ hook: public(address)
 hook_data: Bytes[1024]
 heard: public(Bytes[128])
 hook_worked: public(bool)
+calling: bool
 
 
 @deploy
@@ -45,6 +46,11 @@ def set_hook(target: address, data: Bytes[1024]):
 
 
 @external
+def act(target: address, data: Bytes[1024]):
+    raw_call(target, data)
+
+
+@external
 def approve(spender: address, amount: uint256) -> bool:
     self.allowance[msg.sender][spender] = amount
     return True
@@ -70,10 +76,12 @@ def _move(sender: address, to: address, amount: uint256) -> Bytes[32]:
         return abi_encode(False)
     self.balanceOf[sender] -= amount
     self.balanceOf[to] += amount - amount * self.fee_bps // 10_000
-    if self.hook != empty(address):
+    if self.hook != empty(address) and not self.calling:
+        self.calling = True
         self.hook_worked, self.heard = raw_call(
             self.hook, self.hook_data, max_outsize=128, revert_on_failure=False
         )
+        self.calling = False
     if self.silent:
         return b""
     return abi_encode(True)

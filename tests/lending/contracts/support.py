@@ -175,7 +175,7 @@ class Bank:
         self.feed.set_answers(answer, answer)
 
 
-def open_bank() -> Bank:
+def open_bank(collateral_decimals: int = 18) -> Bank:
     """Everything but a pool."""
     bench = Bench()
     works = deploy(bench, "Works", deploy(bench, "Till").address)
@@ -198,7 +198,7 @@ def open_bank() -> Bank:
         bundles,
         factory,
         deploy(bench, MOCKS / "Money.vy", 6),
-        deploy(bench, MOCKS / "Money.vy", 18),
+        deploy(bench, MOCKS / "Money.vy", collateral_decimals),
         deploy(bench, MOCKS / "Feed.vy", 8, PRICE),
         schema,
         model,

@@ -15,16 +15,16 @@ from koinon.chain import artifacts
 from koinon.chain.address import checksum
 from koinon.chain.contract import Contract
 from koinon.chain.handle import Chain
-from koinon.chain.rpc import Rpc, RpcError
 from koinon.errors import BadInput
 from koinon.lending.risk.book import Book, Terms, Venue
 from koinon.lending.risk.ecosystem import Ecosystem, Holder, Pool
-from koinon.markets.tokens import token_at
+from koinon.lending.risk.history import ever_named
+from koinon.lending.risk.holders import holders_behind
+from koinon.markets.tokens import Token, token_at
 
 STEP_S: Final = 3_600
 """What one step of a simulation is taken to be, where a pool's own auction says how long it lasts."""
 
-_SPAN: Final = 100_000
 _BPS: Final = 10_000
 
 
@@ -132,7 +132,7 @@ def read_pool(chain: Chain, address: str) -> Subject:
     market, tiers, books = pool.call_many([("market",), ("tiers",), ("books",)])
     terms = dict(zip(_names(pool, "market"), market, strict=True))
     loan, collateral = (token_at(chain, terms[name]) for name in ("loan_token", "collateral_token"))
-    borrowers = _ever(chain.rpc, pool, "Borrowed", "borrower")
+    borrowers = ever_named(chain.rpc, pool, "Borrowed", "borrower")
     positions = pool.call_many([("position_of", borrower) for borrower in borrowers])
     names = _names(pool, "position_of")
     rows = []
@@ -162,51 +162,52 @@ def read_pool(chain: Chain, address: str) -> Subject:
 
 
 def read_pools(chain: Chain, addresses: Sequence[str]) -> Subject:
-    """The first pool, with all of them as one network: who lends in which, and what collateral they share.
+    """The first pool, with all of them as one network: who lends in which, what collateral they share, and
+    who holds the vaults that lend (`holders_behind`). One pool whose lenders are no vaults has no network.
 
     Senior lenders have claims; the junior tranche is the pool's own equity, which loses first. What lenders
-    owe to others is not on the chain, and taken to be nothing. Errors as in `read_pool`.
+    that are no vaults owe to others is not on the chain, and taken to be nothing.
+
+    Raises
+    ------
+    BadInput
+        The pools lend different tokens.
+    WrongNetwork
+        As in `read_pool`.
     """
     subjects = [read_pool(chain, address) for address in addresses]
-    if len(subjects) == 1:
-        return subjects[0]
     pools: list[Pool] = []
     prices: dict[str, float] = {}
     depth: dict[str, float] = {}
+    lent: dict[str, Token] = {}
+    owed: dict[str, float] = {}
     for subject, address in zip(subjects, addresses, strict=True):
         contract = chain.contract("CreditPool", checksum(address))
         market = dict(zip(_names(contract, "market"), contract.call("market"), strict=True))
         asset, loan = market["collateral_token"], token_at(chain, market["loan_token"])
-        lenders = _ever(chain.rpc, contract, "Deposited", "receiver")
+        lenders = ever_named(chain.rpc, contract, "Deposited", "receiver")
         held = contract.call_many([("assets_of", 0, lender) for lender in lenders])
         claims = {
             lender: units / 10**loan.decimals for lender, units in zip(lenders, held, strict=True) if units
         }
+        lent[loan.address] = loan
+        for lender, claim in claims.items():
+            owed[lender] = owed.get(lender, 0.0) + claim
         idle = contract.call("liquidity") / 10**loan.decimals
         pools.append(Pool(contract.address, asset, subject.book, idle, claims))
         prices[asset] = subject.venue.price
         depth[asset] = max(subject.venue.base, depth.get(asset, 0.0))
-    names = dict.fromkeys(name for pool in pools for name in pool.depositors)
-    network = Ecosystem(pools, [Holder(name) for name in names], prices, depth)
-    return replace(subjects[0], network=network)
-
-
-def _ever(rpc: Rpc, pool: Contract, event: str, field: str) -> list[str]:
-    """Whoever a pool's events name, in their order; ranges shrink where the node refuses."""
-    last, start, span = int(rpc.call("eth_blockNumber"), 16), 0, _SPAN
-    found: dict[str, None] = {}
-    while start <= last:
-        end = min(last, start + span - 1)
-        try:
-            events = pool.history(event, start, end)
-        except RpcError:
-            if span == 1:
-                raise
-            span = max(1, span // 4)
-            continue
-        found.update((str(each[field]), None) for each in events)
-        start = end + 1
-    return list(found)
+    if len(lent) > 1:
+        symbols = ", ".join(token.symbol for token in lent.values())
+        raise BadInput(
+            f"These pools lend {symbols}, and what is owed in one token cannot be added to another.",
+            hint="Give pools that lend the same token.",
+            code="lending.network",
+        )
+    holders = holders_behind(chain, next(iter(lent.values())), owed)
+    if len(pools) == 1 and len(holders) == len(owed):
+        return subjects[0]
+    return replace(subjects[0], network=Ecosystem(pools, holders, prices, depth))
 
 
 def _venue(chain: Chain, terms: Mapping[str, Any], decimals: tuple[int, int]) -> Venue:

@@ -78,6 +78,10 @@ class Lending:
         """A pool now; NotFound where the factory created none there."""
         return read_pool(self.chain, self._pool(address))
 
+    def at(self, address: str) -> CreditPool:
+        """A pool's contract; NotFound where the factory created none there."""
+        return self._pool(address)
+
     def position(self, address: str, borrower: str = "") -> Position:
         """Somebody's loan at a pool, by default one's own."""
         return self._pool(address).position(borrower or self.me)

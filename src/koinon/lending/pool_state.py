@@ -149,6 +149,8 @@ def read_pool(chain: Chain, pool: CreditPool) -> PoolState:
         price = Feed(chain, terms.feed).latest()
     except NotFound as missing:
         no_price = missing.message
+    if price is not None and price.value <= 0:  # the contract refuses it as well
+        price, no_price = None, f"The feed {terms.feed} says that the collateral is worth nothing."
     issuers, threshold = chain.contract("Attestations").call("issuers_of", terms.schema)
     return PoolState(
         pool.address,

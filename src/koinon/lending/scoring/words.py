@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from koinon.lending.scorecard_table import MISSING
 from koinon.lending.scoring.reader import Reader
@@ -20,11 +20,16 @@ def notice(scorecard: Scorecard, found: Explanation, titles: Titles | None = Non
     return [_reason(scorecard, reason, titles or {}) for reason in found.reasons]
 
 
-def ways_up(scorecard: Scorecard, found: Explanation, titles: Titles | None = None) -> list[str]:
+def ways_up(
+    scorecard: Scorecard,
+    found: Explanation,
+    titles: Titles | None = None,
+    tier_name: Callable[[int], str] = str,
+) -> list[str]:
     """What would lift the row a tier, the smallest change first; says so where nothing would."""
     if found.tier == 0:
         return [_("This is the best tier.")]
-    said = [_way(scorecard, way, titles or {}) for way in (*found.one, *found.two)]
+    said = [_way(scorecard, way, titles or {}, tier_name) for way in (*found.one, *found.two)]
     return said or [_("No change of one or two things would be enough for the next tier.")]
 
 
@@ -40,9 +45,9 @@ def _reason(scorecard: Scorecard, reason: Reason, titles: Titles) -> str:
     )
 
 
-def _way(scorecard: Scorecard, way: Way, titles: Titles) -> str:
+def _way(scorecard: Scorecard, way: Way, titles: Titles, tier_name: Callable[[int], str]) -> str:
     steps = [_change(scorecard, change, titles) for change in way.changes]
-    end = _("%(points)d points, enough for tier %(tier)d.", points=way.points, tier=way.tier)
+    end = _("%(points)d points, enough for tier %(tier)s.", points=way.points, tier=tier_name(way.tier))
     if len(steps) == 1:
         return _("%(change)s: %(end)s", change=steps[0], end=end)
     return _("%(change)s, and %(other)s: %(end)s", change=steps[0], other=steps[1], end=end)

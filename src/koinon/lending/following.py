@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from koinon.chain.address import checksum
 from koinon.chain.handle import Chain
 from koinon.errors import IntegrityError, TransactionFailed
-from koinon.lending.pool_terms import WHOLE_BPS, PoolTerms
+from koinon.lending.pool_terms import PoolTerms
 from koinon.lending.pools import CreditPool
 from koinon.markets.history.facts import MarketFacts
 from koinon.markets.history.history import History
 from koinon.markets.history.shadow import DEPTH, Shadow
-
-PPM: Final = 10**6
 
 
 @dataclass(frozen=True)
@@ -74,11 +71,10 @@ def check_block(chain: Chain, anchor: tuple[int, str]) -> None:
 
 
 def _describe(shadow: Shadow, pool: CreditPool, terms: PoolTerms) -> None:
-    """The lent token counts as the unit of account; a debt above the best tier's LLTV is unsound in all."""
-    loan, collateral = checksum(terms.loan_token), checksum(terms.collateral_token)
-    lltv = terms.tiers[0].lltv_bps * PPM // WHOLE_BPS
-    shadow.facts.markets[pool.address] = MarketFacts(loan, collateral, lltv)
-    shadow.facts.units.add(loan)
+    """The lent token counts as the unit of account; each loan is unsound by its own tier's LLTV."""
+    lltvs = (tier.lltv_bps for tier in terms.tiers)
+    shadow.facts.markets[pool.address] = MarketFacts.of_tiers(terms.loan_token, terms.collateral_token, lltvs)
+    shadow.facts.units.add(checksum(terms.loan_token))
 
 
 def _pair(chain: Chain, feed: str) -> str:

@@ -138,6 +138,8 @@ def test_it_says_what_a_scan_of_the_same_contracts_says(town, tmp_path):
         assert own.facts.markets[town.pair.address] == shadow.facts.markets[town.pair.address]
         assert own.facts.decimals == shadow.facts.decimals
         facts = own.facts.markets[town.pool.address]
+        assert facts == shadow.facts.markets[town.pool.address]
+        assert facts.lltvs_ppm == (850_000, 500_000)
         assert (facts.asset, facts.lltv_ppm) == (chain.coin.address, 850_000)
         last = ours.rows[-1].block_number
         vector = features(ours, town.borrower, last)

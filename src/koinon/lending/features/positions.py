@@ -8,8 +8,8 @@ without a price counts nothing, a market whose debt has no price is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -18,6 +18,7 @@ import numpy as np
 from koinon.lending.features.point_in_time import DAY_S, Floats, Integers, Queries, World
 from koinon.markets.history.history import KIND
 from koinon.markets.history.rows import POOLED
+from koinon.markets.history.saying import tier_of
 
 DAYS: Final = 90
 
@@ -29,7 +30,10 @@ _POOLED: Final = {"supply": 1, "withdraw": -1}
 @dataclass(frozen=True)
 class Legs:
     """Changes of collateral and debt, in the order of (subject, market, asset, side, row). ``held`` what was
-    left after each, never below nothing."""
+    left after each, never below nothing.
+
+    ``lltvs`` where a market has one for each tier: by subject and market, the rows in which the subject's
+    loan there got a tier, and the LLTV from then on."""
 
     subject: Integers
     market: Integers
@@ -37,6 +41,7 @@ class Legs:
     is_debt: Integers
     row: Integers
     held: Floats
+    lltvs: Mapping[tuple[int, int], tuple[Integers, Floats]] = field(default_factory=dict)
 
     def each(self, subject: int) -> Iterator[tuple[int, int, bool, slice]]:
         """A subject's legs: market, asset, whether it is debt, and where its changes lie."""
@@ -98,7 +103,24 @@ def find_legs(world: World) -> Legs:
     entries.sort(key=lambda each: each[:5])
     parts = [np.array([each[at] for each in entries], np.int64) for at in range(5)]
     change = np.array([each[5] for each in entries], np.float64)
-    return Legs(parts[0], parts[1], parts[2], parts[3], parts[4], _held(parts[:4], change))
+    held = _held(parts[:4], change)
+    return Legs(parts[0], parts[1], parts[2], parts[3], parts[4], held, _own_lltvs(world))
+
+
+def _own_lltvs(world: World) -> dict[tuple[int, int], tuple[Integers, Floats]]:
+    """By subject and market, each loan's LLTV from each row that gave it a tier."""
+    history = world.history
+    told: dict[tuple[int, int], list[tuple[int, float]]] = {}
+    for row in np.flatnonzero(history.columns["kind"] == KIND["borrow"]).tolist():
+        tier = tier_of(history.rows[row].note)
+        lltvs = history.facts.market(history.rows[row].market).lltvs_ppm
+        if tier is not None and tier < len(lltvs):
+            place = int(history.columns["account"][row]), int(history.columns["market"][row])
+            told.setdefault(place, []).append((row, lltvs[tier] / 1e6))
+    return {
+        place: (np.array([row for row, _ in each], np.int64), np.array([lltv for _, lltv in each]))
+        for place, each in told.items()
+    }
 
 
 def _held(keys: list[Integers], change: Floats) -> Floats:
@@ -133,7 +155,7 @@ def value_positions(world: World, queries: Queries, legs: Legs) -> Positions:
                 owed += value  # NaN without a price: the market's health is not known then
             else:
                 known = np.nan_to_num(value, nan=0.0)
-                limit += known * _lltv(world, market, asset)
+                limit += known * _lltv(world, legs, (int(subject), market, asset), ends[mine])
                 collateral[mine] += known
                 larger = known[:, 0] > most[mine]
                 main[mine[larger]], most[mine[larger]] = asset, known[larger, 0]
@@ -152,7 +174,11 @@ def _daily_ends(world: World, queries: Queries) -> Integers:
     return np.minimum(found, queries.ends[:, None])
 
 
-def _lltv(world: World, market: int, asset: int) -> float:
+def _lltv(world: World, legs: Legs, place: tuple[int, int, int], ends: Integers) -> Floats:
+    """Of a subject's collateral at a market, by query and day: its loan's own where the market has one for
+    each tier, else the market's or the asset's, else the default."""
+    subject, market, asset = place
     facts, names = world.history.facts, world.history.names
     found = facts.market(names[market], names[asset]).lltv_ppm or world.options.default_lltv_ppm
-    return found / 1e6
+    rows, lltvs = legs.lltvs.get((subject, market), (np.zeros(0, np.int64), np.zeros(0)))
+    return np.concatenate([[found / 1e6], lltvs])[np.searchsorted(rows, ends)]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,13 +23,21 @@ class MarketFacts:
 
     ``asset`` the loan token, token0, a vault's asset or a feed's base; ``asset_2`` the collateral, token1 or
     a feed's quote. ``lltv_ppm`` the debt at which a position can be liquidated, in millionths of the
-    collateral's value (0: not known). ``decimals`` of a feed's answer.
+    collateral's value (0: not known). ``decimals`` of a feed's answer. ``lltvs_ppm`` by tier, where each
+    account's own follows its loan's tier (``lltv_ppm`` is then the best tier's); else empty.
     """
 
     asset: str = ""
     asset_2: str = ""
     lltv_ppm: int = 0
     decimals: int = 8
+    lltvs_ppm: tuple[int, ...] = ()
+
+    @classmethod
+    def of_tiers(cls, asset: str, asset_2: str, lltvs_bps: Iterable[int]) -> MarketFacts:
+        """Of a credit pool, from its tiers' LLTVs in 1e-4, the best tier's first."""
+        lltvs = tuple(100 * int(lltv) for lltv in lltvs_bps)
+        return cls(checksum(asset), checksum(asset_2), lltvs[0] if lltvs else 0, lltvs_ppm=lltvs)
 
 
 @dataclass
@@ -85,13 +93,15 @@ class Facts:
 
 def _market(entry: Mapping[str, Any]) -> MarketFacts:
     asset, asset_2 = (checksum(entry[name]) if entry.get(name) else "" for name in ("asset", "asset_2"))
-    return MarketFacts(asset, asset_2, int(entry.get("lltv_ppm", 0)), int(entry.get("decimals", 8)))
+    lltvs = tuple(int(each) for each in entry.get("lltvs_ppm", ()))
+    return MarketFacts(asset, asset_2, int(entry.get("lltv_ppm", 0)), int(entry.get("decimals", 8)), lltvs)
 
 
 def _name(text: str) -> str:
     return text if len(text) == 66 else checksum(text)
 
 
+_MOST_TIERS: Final = 8
 _READS: Final[Mapping[str, tuple[str, ...]]] = {
     "uniswap-v2": ("token0", "token1"),
     "uniswap-v3": ("token0", "token1"),
@@ -108,7 +118,8 @@ def read_market(rpc: Rpc, protocol: str, address: str) -> MarketFacts:
     answer."""
     if protocol == "koinon-pool":  # its market() begins with both
         both = _ask(rpc, address, "market", "address", "address")
-        return MarketFacts(checksum(both[0]), checksum(both[1])) if both else MarketFacts()
+        tiers = _ask_tiers(rpc, address)
+        return MarketFacts.of_tiers(both[0], both[1], tiers) if both else MarketFacts()
     found = [_ask(rpc, address, name, "address") for name in _READS.get(protocol, ())]
     asset, asset_2, *_ = (*(checksum(each[0]) if each else "" for each in found), "", "")
     decimals = read_decimals(rpc, address) if protocol.endswith("feed") else None
@@ -119,6 +130,15 @@ def read_decimals(rpc: Rpc, token: str) -> int | None:
     """A token's decimals; None where it does not answer sensibly."""
     answer = _ask(rpc, token, "decimals", "uint8")
     return int(answer[0]) if answer else None
+
+
+def _ask_tiers(rpc: Rpc, address: str) -> list[int]:
+    """The LLTVs of a credit pool's tiers in 1e-4; a tier is six words, its LLTV the first."""
+    count = _ask(rpc, address, "tiers", "uint256", "uint256")
+    if not count or not 0 < count[1] <= _MOST_TIERS:
+        return []
+    words = _ask(rpc, address, "tiers", *["uint256"] * (2 + 6 * int(count[1])))
+    return [int(word) for word in words[2::6]]
 
 
 def _ask(rpc: Rpc, address: str, name: str, *kinds: str) -> tuple[Any, ...]:

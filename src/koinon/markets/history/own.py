@@ -28,8 +28,6 @@ MADE: Final = {
 }
 """Sources of the index for all contracts of a kind: their protocol, and the table that names them."""
 
-PPM_A_BPS: Final = 100
-
 
 class Own:
     """What the network's markets did. The index and the chain stay the caller's.
@@ -135,9 +133,9 @@ class Own:
         pools = {checksum(made["pool"]): made for made in self._made("credit_pool")}
         for address, made in pools.items():
             if address not in markets:
-                best = self._chain.contract("CreditPool", address).call("tiers")[0]
-                markets[address] = MarketFacts(
-                    checksum(made["loan_token"]), checksum(made["collateral_token"]), int(best[0]) * PPM_A_BPS
+                tiers = self._chain.contract("CreditPool", address).call("tiers")
+                markets[address] = MarketFacts.of_tiers(
+                    made["loan_token"], made["collateral_token"], (tier[0] for tier in tiers)
                 )
         for pool in self.pools:
             if pool not in pools:

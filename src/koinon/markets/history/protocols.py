@@ -24,6 +24,7 @@ from koinon.markets.history.saying import (
     lending,
     morpho_liquidation,
     nothing,
+    pool_loan,
     price,
     says,
     sync,
@@ -280,7 +281,7 @@ KOINON_POOL: Final = (
     Rule(
         "Borrowed(address indexed borrower, address indexed receiver, uint256 indexed tier, uint256 amount, "
         "uint256 debt)",
-        lending("borrow", "borrower", "receiver", "@asset", "amount"),
+        pool_loan,
     ),
     Rule(
         "Repaid(address indexed borrower, address indexed payer, uint256 amount, uint256 debt)",

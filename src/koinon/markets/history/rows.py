@@ -65,7 +65,7 @@ class EventRow:
     the smallest unit of ``asset`` and ``asset_2``, exact. ``contract`` the emitter, ``market`` its market
     within the emitter (Morpho's id; else the emitter), ``account`` whose position or money it is,
     ``counterparty`` who else: receiver, payer, liquidator, spender. ``position`` tells rows of one log apart.
-    ``note`` the event's own name, or the role.
+    ``note`` the event's own name, the role, or the tier that a credit pool's loan has from then on.
     """
 
     block_number: int

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from koinon.markets.history.facts import MarketFacts
 
 Fields = Mapping[str, Any]
 Part = dict[str, Any]
 """Some of an `EventRow`'s fields; the rest stay empty."""
+
+_TIER: Final = "tier "
 
 Reader = Callable[[Fields, MarketFacts], Sequence[Part]]
 
@@ -89,6 +91,18 @@ def morpho_liquidation(event: Fields, facts: MarketFacts) -> Sequence[Part]:
     if event["bad_debt_assets"]:
         parts += says("bad_debt", account="borrower", asset="@asset", amount="bad_debt_assets")(event, facts)
     return parts
+
+
+def pool_loan(event: Fields, facts: MarketFacts) -> Sequence[Part]:
+    """A credit pool's loan drawn further, or only moved (amount 0); the note names its tier (`tier_of`)."""
+    rows = lending("borrow", "borrower", "receiver", "@asset", "amount")(event, facts)
+    return [{**row, "note": f"{_TIER}{event['tier']}"} for row in rows]
+
+
+def tier_of(note: str) -> int | None:
+    """The tier that a borrow row's note names; None where it names none."""
+    number = note.removeprefix(_TIER)
+    return int(number) if note.startswith(_TIER) and number.isdecimal() else None
 
 
 def approval_for_all(event: Fields, _facts: MarketFacts) -> Sequence[Part]:

@@ -140,7 +140,9 @@ class Child:
         with suppress(ValueError):
             event = orjson.loads(line)
             if isinstance(event, dict) and event.get("event") == "ready":
-                self._say(f"The {self._name} answers at {event['url']}.")
+                if not self._ready.is_set() or "url" in event:
+                    place = f"answers at {event['url']}" if "url" in event else "runs"
+                    self._say(f"The {self._name} {place}.")
                 self._ready.set()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `koinon up` runs beside itself: gateway, the node of the datasets that lie here, and the agents."""
+"""What `koinon up` runs beside itself: gateway, the node of the datasets that lie here, agents, the watch."""
 
 from __future__ import annotations
 
@@ -57,3 +57,8 @@ def agents_host(settings: Settings, port: int, say: Say, changed: Changed) -> Ch
         changed,
         wanted=lambda: bool(kept_agents(folder)) and running_host(folder) is None,
     )
+
+
+def watch(settings: Settings, say: Say, changed: Changed) -> Child:
+    """``koinon watch run``: monitors, payments, pools and vaults of the node's chain; it only reads."""
+    return Child("watch", ["watch", "run"], settings.home / "watch.log", settings, say, changed)

@@ -124,6 +124,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "gateway_alive": there.gateway_pid > 0 and Path(f"/proc/{there.gateway_pid}").exists(),
         "data_alive": there.data_pid > 0 and Path(f"/proc/{there.data_pid}").exists(),
         "agents_alive": there.agents_pid > 0 and Path(f"/proc/{there.agents_pid}").exists(),
+        "watch_alive": there.watch_pid > 0 and Path(f"/proc/{there.watch_pid}").exists(),
     }
 
 
@@ -280,6 +281,7 @@ def _show_status(terminal: Terminal, found: dict[str, Any]) -> None:
         ("Gateway", f"{found['gateway']} ({'runs' if found['gateway_alive'] else 'is starting again'})"),
         ("Datasets", f"{found['data']} ({'served' if found['data_alive'] else 'none is served now'})"),
         ("Agents", f"{found['agents']} ({'run' if found['agents_alive'] else 'none runs now'})"),
+        ("Watch", "runs" if found["watch_alive"] else "is starting again"),
         ("Chain", found["rpc_url"]),
         ("Block", unknown if found["block"] is None else found["block"]),
         ("Index", unknown if found["indexed"] is None else f"{found['indexed']} ({found['lag']} behind)"),

@@ -40,6 +40,7 @@ class Running:
     data_pid: int = 0
     agents: str = ""
     agents_pid: int = 0
+    watch_pid: int = 0
 
     def save(self, home: Path) -> None:
         """Say where to find it; only the owner may read it."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything a node runs, in one process and three children: chain, index, console; gateway, datasets' node,
-agents.
+"""Everything a node runs, in one process and four children: chain, index, console; gateway, datasets' node,
+agents, watch.
 
 The chain comes first and goes last. What dies comes back: the chain by its supervisor, the children and the
 console by a thread each, the index by its own loop. A killed `koinon up` leaves nothing that blocks the next:
@@ -26,7 +26,7 @@ from koinon.node import Node
 from koinon.resume import resume_interrupted
 from koinon.settings import Settings
 from koinon.up.child import end_leftover
-from koinon.up.children import agents_host, data_node, gateway
+from koinon.up.children import agents_host, data_node, gateway, watch
 from koinon.up.pages import Pages, listen, names
 from koinon.up.record import Kept, Running
 
@@ -52,6 +52,7 @@ def run(settings: Settings, say: Say, ready: Callable[[Ready], None]) -> None:
         end_leftover(before.gateway_pid)
         end_leftover(before.data_pid)
         end_leftover(before.agents_pid)
+        end_leftover(before.watch_pid)
     pages_before, gateway_before, data_before, agents_before = (
         (before.console, before.gateway, before.data, before.agents)
         if before is not None
@@ -104,6 +105,9 @@ def run(settings: Settings, say: Say, ready: Callable[[Ready], None]) -> None:
             stack.callback(acting.stop)
             acting.start(0)
             record = kept.change(gateway_pid=selling.pid)
+        watching = watch(settings, say, lambda pid: kept.change(watch_pid=pid))
+        stack.callback(watching.stop)
+        watching.start(0)
         found = Ready(record, operator_link(settings, record.console), node.read_only)
         node.wait(lambda: ready(found))
         say("Stopping: the gateway settles what it holds.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,24 +102,36 @@ class AlertDesk:
         """
         now = int(self._clock()) if at is None else at
         with self._transaction():
-            row = self._base.execute("SELECT state, told_at FROM alerts WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                self._base.execute(
-                    "INSERT INTO alerts VALUES (?, ?, ?, 'held', 1, 1, ?, ?, NULL)",
-                    (key, level, text, now, now),
-                )
-            else:
-                state, told_at = row
-                if state == "told" and now - told_at >= self._cool_down_s:
-                    state = "held"
-                self._base.execute(
-                    "UPDATE alerts SET state = ?, level = max(level, ?), text = ?, times = times + 1, "
-                    "untold = untold + 1, last_at = max(last_at, ?) WHERE key = ?",
-                    (state, level, text, now, key),
-                )
-                if state == "told":
-                    return False
+            noticed = self._notice(key, text, level, now)
             self._promote()
+        return noticed
+
+    def raise_all(self, noticed: Iterable[tuple[str, str, int]], *, at: int | None = None) -> None:
+        """`raise_` of (key, text, level) of many things at once: all are on disk afterwards, or none."""
+        now = int(self._clock()) if at is None else at
+        with self._transaction():
+            for key, text, level in noticed:
+                self._notice(key, text, level, now)
+            self._promote()
+
+    def _notice(self, key: str, text: str, level: int, now: int) -> bool:
+        row = self._base.execute("SELECT state, told_at FROM alerts WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            self._base.execute(
+                "INSERT INTO alerts VALUES (?, ?, ?, 'held', 1, 1, ?, ?, NULL)",
+                (key, level, text, now, now),
+            )
+        else:
+            state, told_at = row
+            if state == "told" and now - told_at >= self._cool_down_s:
+                state = "held"
+            self._base.execute(
+                "UPDATE alerts SET state = ?, level = max(level, ?), text = ?, times = times + 1, "
+                "untold = untold + 1, last_at = max(last_at, ?) WHERE key = ?",
+                (state, level, text, now, key),
+            )
+            if state == "told":
+                return False
         return True
 
     def take(self, most: int = MOST_WAITING) -> list[Alert]:

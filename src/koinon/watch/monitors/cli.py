@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,6 +25,7 @@ from koinon.markets.history.tables import Reading, read_rows
 from koinon.markets.simulation.scenario import SCENARIOS, find
 from koinon.terminal import Session, Terminal, json_option
 from koinon.watch.api import Watch
+from koinon.watch.living import SCAN_EVERY_S, LiveWatch, Looked
 from koinon.watch.monitors.following import Follower
 from koinon.watch.monitors.keeping import AlertBook
 from koinon.watch.monitors.monitoring import Monitoring, all_monitors
@@ -115,7 +118,57 @@ def alerts(session: Session, *, everything: bool, most: int) -> None:
     )
 
 
-COMMANDS: Final = (monitor, alerts)
+@click.command()
+@click.option("--trust", "trusted", multiple=True, metavar="ADDRESS", help="Everybody may approve it.")
+@click.option("--holder", "holders", multiple=True, metavar="ADDRESS", help="Watch what it holds.")
+@click.option("--depth", type=click.IntRange(0), help="Confirmations; on a test chain 0, else 64.")
+@click.option("--scan-every", default=SCAN_EVERY_S, show_default=True, help="Seconds; 0 scans no payments.")
+@click.option("--once", is_flag=True, help="Look once and end.")
+@json_option
+@click.pass_obj
+def run(
+    session: Session,
+    *,
+    trusted: Sequence[str],
+    holders: Sequence[str],
+    depth: int | None,
+    scan_every: float,
+    once: bool,
+) -> None:
+    """Follow this node's chain until Ctrl-C: monitors, payments, pools and vaults; `koinon up` runs it."""
+    terminal, stop = session.terminal, threading.Event()
+
+    def told(looked: Looked) -> None:
+        document = {"event": "ready", **looked.document()}
+        terminal.result(
+            document,
+            lambda _: terminal.say(
+                f"Through block {looked.through:,}: {looked.alerts} new alerts, {looked.cases} cases, "
+                f"{looked.measured} pools and vaults measured."
+            ),
+        )
+
+    with session.node() as node, Watch.of(node, node.index) as watch:
+        live = LiveWatch(
+            watch,
+            node.chain,
+            node.index,
+            depth,
+            trusted=[checksum(each) for each in trusted],
+            holders=[checksum(each) for each in holders],
+            scan_every_s=scan_every,
+            say=terminal.note,
+        )
+        if once:
+            node.index.sync()
+            told(live.look())
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        live.run(stop, told)
+
+
+COMMANDS: Final = (monitor, alerts, run)
 """Of the group ``koinon watch``."""
 
 

@@ -64,9 +64,8 @@ class AlertBook:
         """
         known = self.looked_through(chain)
         new = [each for each in alerts if each.block_number > known]
-        for each in new:  # told before it is marked: a kill in between tells once more, never less
-            text = f"{each.why} ({LEVELS[each.level]})"
-            self._desk.raise_(each.key, text, level=each.level)
+        # told before it is marked: a kill in between tells once more, never less
+        self._desk.raise_all((each.key, f"{each.why} ({LEVELS[each.level]})", each.level) for each in new)
         with self._lock:
             self._base.execute("BEGIN IMMEDIATE")
             try:
@@ -86,6 +85,29 @@ class AlertBook:
                 raise
             self._base.execute("COMMIT")
         return len(new)
+
+    def take_back(self, chain: str, block: int) -> int:
+        """A reorganisation took back a chain's blocks from one on that were looked at: their alerts leave the
+        book, people are told so, and the blocks in their place are looked at anew. How many alerts left."""
+        with self._lock:
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                gone = self._base.execute(
+                    "DELETE FROM alerts WHERE json_extract(CAST(document AS TEXT), '$.chain') = ? "
+                    "AND json_extract(CAST(document AS TEXT), '$.block_number') >= ?",
+                    (chain, block),
+                ).rowcount
+                self._base.execute(
+                    "UPDATE looked SET block = min(block, ?) WHERE chain = ?", (block - 1, chain)
+                )
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+        if gone:
+            text = f"Blocks from {block} on were replaced, and {gone} alerts of them do not hold any more."
+            self._desk.raise_(f"reorganisation {chain}", text, level=2)
+        return gone
 
     def newest(self, count: int, key: str | None = None) -> list[dict[str, Any]]:
         """The newest alerts, or those of one key, the newest first."""

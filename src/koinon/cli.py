@@ -152,7 +152,18 @@ def opened_after_filling() -> Any:
     return opened
 
 
-BROUGHT = {"simulated lenders": simulated_lenders, "opened after filling": opened_after_filling}
+def buyer() -> Any:
+    """Who pays a service for its answers, within a limit or a mandate."""
+    from koinon.treasury.buying import open_buyer  # noqa: PLC0415  (so that other commands start without it)
+
+    return open_buyer
+
+
+BROUGHT = {
+    "buyer": buyer,
+    "opened after filling": opened_after_filling,
+    "simulated lenders": simulated_lenders,
+}
 
 
 def open_node(settings: Settings) -> AbstractContextManager[Any]:

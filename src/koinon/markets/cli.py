@@ -226,7 +226,7 @@ def _say(terminal: Terminal, sentence: str) -> None:
 
 def _mount() -> None:
     """The commands of the markets' other tools, which live beside what they drive."""
-    for module in ("history.cli", "simulation.cli", "routing_cli"):
+    for module in ("history.cli", "simulation.cli", "feeding.cli", "routing_cli"):
         with contextlib.suppress(ModuleNotFoundError):
             tool = importlib.import_module(f"koinon.markets.{module}")
             for command in getattr(tool, "COMMANDS", None) or (tool.command,):

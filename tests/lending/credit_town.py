@@ -111,5 +111,6 @@ def open_credit(town: Town, **terms: Any) -> CreditTown:
     credit.give(owner.address, loan=1_000_000)
     lending.deposit(pool, 80_000 * UNIT)
     lending.deposit(pool, 20_000 * UNIT, junior=True)
+    credit.set_price(2_000)
     town.sync()
     return credit

@@ -146,6 +146,7 @@ def test_a_score_on_chain_is_the_title_and_its_end_is_told(town, credit):
     page = other.page(f"/credit/{other.address}")
     assert title(page) == "This wallet's score has ended"
     assert "your score has ended" in page
+    assert "your score has ended" in page
     assert "a new one is needed" in other.refused("lending.borrow", pool=credit.pool, amount="200")
 
 
@@ -252,6 +253,7 @@ def test_a_crash_sells_the_loan_and_the_waterfall_adds_up(town, credit):
         page = bidder.page(f"/pools/{credit.pool}")
         for words in ("One open loan can be sold now", "can be sold", "Liquidate"):
             assert words in page
+        assert "So little would be left" in bidder.refused("lending.liquidate", **sale, amount="2480")
         review = bidder.review("lending.liquidate", **sale)
         for words in ("You get about", "Bonus now", "or nothing happens"):
             assert words in review

@@ -69,22 +69,36 @@ class Loan:
 
     @property
     def bonus_bps(self) -> int:
-        """What a liquidator gets above the worth; the least where no auction runs yet."""
-        least, most = self.terms.min_bonus_bps, self.terms.max_bonus_bps
+        """What a liquidator gets beyond what is repaid. It begins at the pool's least, or at what the worth
+        is above the debt where that is less, and grows to the most."""
+        least, most, worth = self.terms.min_bonus_bps, self.terms.max_bonus_bps, self.worth or 0
+        if worth * WHOLE_BPS < self.debt * (WHOLE_BPS + least):
+            least = (max(worth, self.debt) - self.debt) * WHOLE_BPS // self.debt
         if not self.in_auction:
             return least
         passed = min(self.now - self.position.auction_from, self.terms.auction_s)
         return least + (most - least) * passed // self.terms.auction_s
 
     @property
-    def most_repaid(self) -> int:
-        """The most that one liquidation repays: the close factor of a loan that is still covered with the
-        bonus, else as much as the collateral pays for."""
+    def may_repay(self) -> int:
+        """The most that one liquidation may ask to repay: the close factor of a loan that is covered with the
+        bonus, all of any other."""
         part = self.debt * self.terms.close_factor_bps // WHOLE_BPS
         covered = (self.worth or 0) * WHOLE_BPS >= self.debt * (WHOLE_BPS + self.bonus_bps)
-        if self.debt - part < self.terms.min_debt or not covered:
-            return min(self.debt, -(-(self.worth or 0) * WHOLE_BPS // (WHOLE_BPS + self.bonus_bps)))
-        return part
+        return part if covered and self.debt - part >= self.terms.min_debt else self.debt
+
+    @property
+    def most_repaid(self) -> int:
+        """What is then repaid: not more than all the collateral pays for."""
+        pays_for = -(-(self.worth or 0) * WHOLE_BPS // (WHOLE_BPS + self.bonus_bps))
+        return min(self.may_repay, pays_for)
+
+    def leaves_dust(self, repaid: int) -> bool:
+        """Whether too little debt or collateral would be left, which the contract refuses."""
+        debt, collateral = self.debt - repaid, self.position.collateral - self.seized_for(repaid)
+        if debt <= 0 or collateral <= 0 or not self.rate[1]:
+            return False
+        return min(debt, collateral * self.rate[0] // self.rate[1]) < self.terms.min_debt
 
     def seized_for(self, repaid: int) -> int:
         """The collateral for an amount repaid, with the bonus; at most all of it."""

@@ -197,9 +197,15 @@ def _sale(asked: Asked, fields: Fields) -> tuple[Loan, int, int]:
             hint=gettext("Only a loan whose health is below 1 is sold."),
             code="lending.sound",
         )
-    amount = amount_or_none(fields, "amount", asked.loan) or loan.most_repaid
-    least = loan.seized_for(min(amount, loan.most_repaid)) * (WHOLE_BPS - SLIP_BPS) // WHOLE_BPS
-    return loan, amount, least
+    amount = amount_or_none(fields, "amount", asked.loan) or loan.may_repay
+    paid = min(amount, loan.most_repaid)
+    if paid < loan.most_repaid and loan.leaves_dust(paid):
+        raise BadInput(
+            gettext("So little would be left of the loan that the pool refuses it."),
+            hint=gettext("Leave the amount empty to repay as much as may be."),
+            code="lending.dust",
+        )
+    return loan, amount, loan.seized_for(paid) * (WHOLE_BPS - SLIP_BPS) // WHOLE_BPS
 
 
 def _run_liquidate(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:

@@ -169,6 +169,7 @@ INDIRECT = {
     "ERC3009Collector.collect",  # only Channels may call it: its cost is inside Channels.deposit
     "Router.uniswapV2Call",  # only a pair may call it: its cost is inside Router.arbitrage
     "Pair.initialize",  # refuses everyone
+    "Vault.pull",  # only itself may call it: its cost is inside Vault.withdraw
     "Vault.initialize",  # only as it is made: its cost is inside VaultFactory.create
 }
 

@@ -94,6 +94,18 @@ def test_a_proposal_is_brought_within_bounds_and_made(treasury, vault):
     assert back.gross > 9_850 * COIN
 
 
+def test_a_rebalancing_that_finds_a_drawdown_moves_nothing_and_says_so(world, own_devnet, treasury, vault):
+    treasury.deposit(vault, 10_000 * COIN)
+    snapshot = world.chain.rpc.call("evm_snapshot")
+    treasury.rebalance(treasury.propose(vault, {"0": 0.5}))
+    proposal = treasury.propose(vault, {"0": 0.4})
+    send(world.chain, own_devnet.key(0), world.feed.transaction("say", 200 * 10**8))
+    with pytest.raises(TransactionFailed, match="Nothing was moved"):
+        treasury.rebalance(proposal)
+    assert treasury.vault(vault).tripped
+    world.chain.rpc.call("evm_revert", snapshot)
+
+
 def test_weights_that_are_none_are_said(treasury, vault):
     with pytest.raises(BadInput, match="holds nothing"):
         treasury.propose(vault, {"0": 0.5})

@@ -12,7 +12,7 @@ from koinon.chain.account import Account
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
 from koinon.chain.receipts import Receipt
-from koinon.errors import BadInput, KeyFault, PaymentError, SetupError
+from koinon.errors import BadInput, KeyFault, PaymentError, SetupError, TransactionFailed
 from koinon.treasury import vault as vaults
 from koinon.treasury.allocation.backtest import Plan, Report, ViewSource, backtest
 from koinon.treasury.allocation.methods import METHODS, Views, allocate
@@ -226,7 +226,7 @@ class Treasury:
         if given <= 0:
             raise PaymentError(f"{me} has no shares of {state.name}.", code="treasury.no_shares")
         asked = (given, me, me, sum(1 << number for number in set(skip)))
-        expected = vault.call("redeem_in_kind", *asked, [], sender=me)
+        expected = vault.call("redeem_in_kind", *asked, [0] * (vaults.SLOTS + 1), sender=me)
         least = [amount * (vaults.WHOLE_BPS - tolerance_bps) // vaults.WHOLE_BPS for amount in expected]
         receipt = self._send(vault.transaction("redeem_in_kind", *asked, least))
         amounts = vault.logs(receipt, "WithdrawnInKind")[0]["amounts"]
@@ -250,12 +250,19 @@ class Treasury:
         return propose(self.chain, state, wanted, tolerance_bps=tolerance_bps)
 
     def rebalance(self, proposal: Proposal, *, deadline_s: int = DEADLINE_S) -> VaultState:
-        """Make a proposal; TransactionFailed with the vault's reason where it refuses."""
+        """Make a proposal; TransactionFailed with the vault's reason where it refuses, or where it found a
+        drawdown: then nothing was moved, and allocation is stopped."""
         if not proposal.moves:
             raise BadInput("There is nothing to move.", code="treasury.nothing_to_move")
         vault = vaults.vault_at(self.chain, proposal.vault)
         deadline = self.chain.timestamp() + deadline_s
-        self._send(vault.transaction("rebalance", proposal.targets, proposal.least, deadline))
+        receipt = self._send(vault.transaction("rebalance", proposal.targets, proposal.least, deadline))
+        if not vault.logs(receipt, "Rebalanced"):
+            raise TransactionFailed(
+                "Nothing was moved: a share lost more than the drawdown allowed, so allocation is stopped.",
+                hint="The manager may resume it in public: koinon treasury vault resume",
+                code="treasury.drawdown",
+            )
         return self.vault(proposal.vault)
 
     def _factory(self) -> Any:

@@ -22,6 +22,7 @@ KEEP = 2**256 - 1
 LATE = 2**63
 TOKEN, SHARES = 1, 2
 MANAGER, ALLOCATOR, GUARDIAN = 1, 2, 3
+NONE = [0] * 9
 EMPTY = (0, NOBODY, NOBODY, NOBODY, 0, 0, 0)
 WEEK = 7 * DAY
 
@@ -140,9 +141,7 @@ class Scene:
 
     def rebalance(self, *targets_bps: int, least: tuple[int, ...] | None = None) -> None:
         """The allocator moves to targets."""
-        self.vault.rebalance(
-            list(targets_bps), list(least or (0,) * len(targets_bps)), LATE, sender=self.allocator
-        )
+        self.vault.rebalance(eight(KEEP, *targets_bps), eight(0, *(least or ())), LATE, sender=self.allocator)
 
     def price(self, dollars: float) -> None:
         """The feed and the pair both say a new price; the pair as if arbitraged."""
@@ -180,6 +179,11 @@ class Scene:
     def change_id(self, name: str, *arguments: Any) -> bytes:
         """The id of an announced change."""
         return keccak256(self.vault.encode(name, *arguments))
+
+
+def eight(rest: int, *first: int) -> list[int]:
+    """A number for each slot: the first ones, and the same for the rest."""
+    return [*first, *[rest] * (8 - len(first))]
 
 
 def holder(role: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from koinon.errors import KoinonError
 from tests.bench_support import NOBODY, account, at, deploy, refused
 from tests.lending.contracts.support import SENIOR, UNIT, YEAR, open_bank
-from tests.treasury.contracts.support import LATE, SHARES
+from tests.treasury.contracts.support import KEEP, LATE, NONE, SHARES, eight
 
 LARGEST = 2**256 - 1
 SAVER, OTHER = account("saver"), account("other")
@@ -132,7 +132,7 @@ def test_a_vault_holds_them(pool):
     vault = at(bench, factory.create("V", "V", charter, (20_000, 50, 2_000, 0), listed), "Vault")
     token.approve(vault.address, LARGEST, sender=SAVER)
     vault.deposit(100_000 * UNIT, SAVER, sender=SAVER)
-    vault.rebalance([8_000], [0], LATE, sender=manager)
+    vault.rebalance(eight(KEEP, 8_000), eight(0), LATE, sender=manager)
     assert vault.totalAssets() in range(100_000 * UNIT - 2, 100_000 * UNIT + 1)
     lend(bank, made)
     bank.wait(YEAR)
@@ -140,5 +140,5 @@ def test_a_vault_holds_them(pool):
     most = vault.maxWithdraw(SAVER)
     assert most > 99_000 * UNIT
     vault.withdraw(50_000 * UNIT, SAVER, SAVER, sender=SAVER)
-    amounts = vault.redeem_in_kind(vault.balanceOf(SAVER), SAVER, SAVER, 0, [], sender=SAVER)
+    amounts = vault.redeem_in_kind(vault.balanceOf(SAVER), SAVER, SAVER, 0, NONE, sender=SAVER)
     assert shares.balanceOf(SAVER) == amounts[1] > 0

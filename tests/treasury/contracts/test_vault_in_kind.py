@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from koinon.errors import TransactionFailed
 from tests.bench_support import account, refused, wait
-from tests.treasury.contracts.support import DOLLAR, ETHER, WEEK, Options, Scene
+from tests.treasury.contracts.support import DOLLAR, ETHER, NONE, WEEK, Options, Scene
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,9 @@ def halves(scene):
 
 def take(scene, holder, skipped=0, least=()):
     vault = scene.vault
-    return vault.redeem_in_kind(vault.balanceOf(holder), holder, holder, skipped, list(least), sender=holder)
+    return vault.redeem_in_kind(
+        vault.balanceOf(holder), holder, holder, skipped, [*least, *NONE][:9], sender=holder
+    )
 
 
 def nearly(amount, expected):
@@ -137,7 +140,7 @@ def test_the_event_says_who_asked_for_it(scene):
     vault = scene.vault
     shares = scene.deposit("saver", 100 * DOLLAR)
     vault.approve(OTHER, shares, sender=SAVER)
-    vault.redeem_in_kind(shares, account("third"), SAVER, 0, [], sender=OTHER)
+    vault.redeem_in_kind(shares, account("third"), SAVER, 0, NONE, sender=OTHER)
     [event] = vault.events("WithdrawnInKind")
     assert (event["sender"], event["receiver"], event["owner"]) == (OTHER, account("third"), SAVER)
 
@@ -150,3 +153,75 @@ def test_a_locked_gain_left_in_kind_is_theirs_who_stay():
     take(scene, SAVER)
     wait(scene.bench, WEEK)
     nearly(scene.vault.convertToAssets(scene.vault.balanceOf(OTHER)), 1_200 * DOLLAR)
+
+
+def test_in_kind_leaves_locked_gains_behind(scene):
+    vault = scene.vault
+    shares = scene.deposit("saver", 1_000 * DOLLAR)
+    scene.deposit("other", 1_000 * DOLLAR)
+    scene.asset.mint(vault, 200 * DOLLAR)
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, NONE, sender=SAVER)
+    assert amounts[0] in range(1_000 * DOLLAR - 2, 1_000 * DOLLAR + 1)
+
+
+@pytest.mark.parametrize("manners", [1, 2, 3, 4])
+def test_in_kind_needs_no_price(scene, manners):
+    vault = scene.vault
+    shares = scene.deposit("saver", 1_000 * DOLLAR)
+    scene.deposit("other", 1_000 * DOLLAR)
+    scene.rebalance(4_000, 4_000)
+    scene.asset.mint(vault, 200 * DOLLAR)  # not settled any more: without a price the last books count
+    scene.feed.misbehave(manners)
+    assert vault.maxWithdraw(SAVER) == vault.maxRedeem(SAVER) == 0
+    assert vault.maxDeposit(SAVER) == vault.maxMint(SAVER) == 0
+    with refused("no valid price: redeem in kind"):
+        vault.redeem(shares, SAVER, SAVER, sender=SAVER)
+    with refused("no valid price"):
+        scene.deposit("other", DOLLAR)
+    assert not vault.settle()
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, NONE, sender=SAVER)
+    assert amounts[1] > 0
+    assert amounts[2] > 0
+
+
+def test_what_cannot_be_moved_is_left_behind(scene):
+    vault = scene.vault
+    shares = scene.deposit("saver", 1_000 * DOLLAR)
+    scene.rebalance(4_000, 4_000)
+    scene.token.misbehave(True, False)
+    with pytest.raises(TransactionFailed):
+        vault.redeem_in_kind(shares, SAVER, SAVER, 0, NONE, sender=SAVER)
+    scene.token.misbehave(False, True)
+    with refused("token does not answer: skip it"):
+        vault.redeem_in_kind(shares, SAVER, SAVER, 0, NONE, sender=SAVER)
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0b1, NONE, sender=SAVER)
+    assert amounts[1] == 0
+    assert amounts[0] > 0
+    assert amounts[2] > 0
+    scene.token.misbehave(False, False)
+    assert vault.held(0) > 0
+
+
+def test_too_little_gas_is_no_missing_price(scene):
+    """Else whoever redeems in kind could choose the last books over the present price."""
+    vault = scene.vault
+    shares = scene.deposit("saver", 1_000 * DOLLAR)
+    scene.rebalance(4_000)
+    redeem = vault.encode("redeem_in_kind", shares, SAVER, SAVER, 0, NONE)
+    with pytest.raises(RuntimeError, match=b"too little gas".hex()):
+        scene.bench.evm.message_call(SAVER, vault.address, redeem, None, 500_000)
+
+
+def test_in_kind_everything_is_handed_out_in_proportion(scene):
+    vault = scene.vault
+    shares = scene.deposit("saver", 7_500 * DOLLAR)
+    scene.deposit("other", 2_500 * DOLLAR)
+    scene.rebalance(4_000, 4_000)
+    before = scene.asset.balanceOf(vault), vault.held(0), vault.held(1)
+    price = vault.convertToAssets(10**15)
+    amounts = vault.redeem_in_kind(shares, SAVER, SAVER, 0, NONE, sender=SAVER)
+    for amount, held in zip(amounts, before, strict=False):
+        assert held * 3 // 4 - amount in range(held // 10**9 + 2)
+    assert scene.token.balanceOf(SAVER) == amounts[1]
+    assert scene.pool.balanceOf(SAVER) == amounts[2]
+    assert price <= vault.convertToAssets(10**15) <= price + 2

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from koinon.errors import TransactionFailed
 from tests.bench_support import account, refused, wait
-from tests.treasury.contracts.support import DAY, DOLLAR, VIRTUAL, Options, Scene
+from tests.treasury.contracts.support import DAY, DOLLAR, NONE, VIRTUAL, Options, Scene
 
 HOLDERS = ("saver", "lender", "attacker")
 AMOUNTS = st.integers(1, 10) | st.integers(1, 10**6 * DOLLAR)
@@ -104,7 +104,7 @@ class Vaults(RuleBasedStateMachine):
             return
         self.vault.settle()
         before = self.worth()
-        self.vault.redeem_in_kind(shares, person, person, 0, [], sender=person)
+        self.vault.redeem_in_kind(shares, person, person, 0, NONE, sender=person)
         after = self.worth()
         assert (after[0] + 3) * before[1] >= before[0] * after[1]
 
@@ -244,9 +244,9 @@ class Vaults(RuleBasedStateMachine):
             self.scene.feed.misbehave(1)
             for person in self.people.values():
                 if self.holds(person):
-                    self.vault.redeem_in_kind(self.holds(person), person, person, 0, [], sender=person)
+                    self.vault.redeem_in_kind(self.holds(person), person, person, 0, NONE, sender=person)
             with refused("erc20: burn amount exceeds balance"):
-                self.vault.redeem_in_kind(1, person, person, 0, [], sender=person)
+                self.vault.redeem_in_kind(1, person, person, 0, NONE, sender=person)
 
 
 def test_a_vault_keeps_its_promises():

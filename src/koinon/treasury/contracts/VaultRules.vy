@@ -38,16 +38,28 @@ LONGEST_EPOCH_S: constant(uint256) = 30 * 86_400
 VIRTUAL_SHARES: constant(uint256) = 10**6
 VIRTUAL_ASSETS: constant(uint256) = 1
 RAY: constant(uint256) = 10**27
+WAD: constant(uint256) = 10**18
+KEEP: constant(uint256) = max_value(uint256)
+# How much more shares may count for in a week (unix time // WEEK_S).
+GAIN_BPS: constant(uint256) = 1_000
+WEEK_S: constant(uint256) = 7 * 86_400
+# Amounts and values are below it, so that no product of them overflows.
+LIMIT: constant(uint256) = 2**112
+LARGEST_ANSWER: constant(uint256) = 2**80
+# What one question may cost, and what must be left to be sure that the answer did not fail for want of gas.
+QUESTION_GAS: constant(uint256) = 500_000
+NEEDED_GAS: constant(uint256) = 520_000
 # A fee waits until the gain is so many units, so that rounding takes no part of it that matters.
 LEAST_GAIN: constant(uint256) = 10_000
 
 
 @external
 @view
-def check_charter(charter: IVaultRules.Charter) -> uint8:
+def check_terms(charter: IVaultRules.Charter, limits: IVaultRules.Limits) -> uint8:
     """
-    @notice Refuse a charter that no vault may have.
+    @notice Refuse terms that no vault may have.
     @param charter What is fixed for ever, and the first holders of the roles.
+    @param limits The first limits.
     @return The asset's decimals.
     """
     assert charter.asset != empty(address), "asset missing"
@@ -59,22 +71,35 @@ def check_charter(charter: IVaultRules.Charter) -> uint8:
     assert charter.epoch_s >= 3_600 and charter.epoch_s <= LONGEST_EPOCH_S, "wrong epoch"
     decimals: uint8 = staticcall IERC20Detailed(charter.asset).decimals()
     assert decimals <= 18, "too many decimals"
+    self._check_limits(limits)
     return decimals
 
 
 @external
 @view
-def check_limits(limits: IVaultRules.Limits) -> bool:
+def loosen(limits: IVaultRules.Limits, before: IVaultRules.Limits) -> bool:
     """
-    @notice Refuse limits that no vault may have.
-    @param limits All four.
-    @return True.
+    @notice Whether limits are looser than others; refuse them where no vault may have them.
+    @param limits The limits.
+    @param before The others.
+    @return Whether any allows more.
     """
+    self._check_limits(limits)
+    return (
+        limits.turnover_bps > before.turnover_bps
+        or limits.slippage_bps > before.slippage_bps
+        or limits.drawdown_bps > before.drawdown_bps
+        or limits.idle_bps < before.idle_bps
+    )
+
+
+@internal
+@pure
+def _check_limits(limits: IVaultRules.Limits):
     assert limits.turnover_bps <= 2 * WHOLE_BPS, "turnover too large"
     assert limits.slippage_bps <= 1_000, "slippage too large"
     assert limits.drawdown_bps <= WHOLE_BPS, "drawdown too large"
     assert limits.idle_bps <= WHOLE_BPS, "idle too large"
-    return True
 
 
 @external
@@ -126,6 +151,108 @@ def pair_outs(pair: address, token_in: address) -> (uint256, uint256):
     return out, 0
 
 
+# --- what stands where, and what it is worth -------------------------------------------------------------------------
+
+
+@external
+@view
+def balance_of(token: address) -> (bool, uint256):
+    """
+    @notice What the caller has of a token.
+    @param token Which.
+    @return Whether it answers; how much.
+    """
+    answered: bool = False
+    answer: Bytes[160] = b""
+    answered, answer = self._ask(token, abi_encode(msg.sender, method_id=method_id("balanceOf(address)")))
+    if not answered or len(answer) < 32:
+        return False, 0
+    return True, extract32(answer, 0, output_type=uint256)
+
+
+@external
+@view
+def liquid(token: address) -> uint256:
+    """
+    @notice What an ERC-4626 pays the caller out at once.
+    @param token Which.
+    @return In its asset; 0 where it does not answer.
+    """
+    known: bool = False
+    most: uint256 = 0
+    known, most = self._ask_number(token, abi_encode(msg.sender, method_id=method_id("maxWithdraw(address)")))
+    return most
+
+
+@external
+@view
+def worth(holding: IVaultRules.Holding) -> (bool, bool, uint256):
+    """
+    @notice What a slot counts for.
+    @param holding What stands in it.
+    @return Whether there is a valid price; whether it counts for all it says; in the asset, rounded down.
+    """
+    if holding.kind == SHARES:
+        known: bool = False
+        said: uint256 = 0
+        known, said = self._ask_number(
+            holding.asked, abi_encode(holding.amount, method_id=method_id("convertToAssets(uint256)"))
+        )
+        weeks: uint256 = block.timestamp // WEEK_S - holding.week + 1
+        most: uint256 = holding.amount * holding.believed * (WHOLE_BPS + weeks * GAIN_BPS) // (WHOLE_BPS * RAY)
+        return known, said <= most, min(said, most)
+    answered: bool = False
+    answer: Bytes[160] = b""
+    answered, answer = self._ask(holding.asked, method_id("latestRoundData()"))
+    if not answered or len(answer) < 160:
+        return False, True, 0
+    price: uint256 = extract32(answer, 32, output_type=uint256)  # a negative one is beyond the bound
+    updated_at: uint256 = extract32(answer, 96, output_type=uint256)
+    if price == 0 or price >= LARGEST_ANSWER:
+        return False, True, 0
+    if updated_at > block.timestamp or block.timestamp - updated_at > holding.max_age_s:
+        return False, True, 0
+    found: uint256 = holding.amount * price * holding.asset_unit // holding.unit
+    if found >= LIMIT:
+        return False, True, 0
+    return True, True, found
+
+
+@internal
+@view
+def _ask(target: address, question: Bytes[68]) -> (bool, Bytes[160]):
+    """
+    @dev Ask another contract, which cannot make this one revert.
+    """
+    assert msg.gas >= NEEDED_GAS, "too little gas"
+    answered: bool = False
+    answer: Bytes[160] = b""
+    answered, answer = raw_call(
+        target, question, max_outsize=160, gas=QUESTION_GAS, is_static_call=True, revert_on_failure=False
+    )
+    return answered, answer
+
+
+@internal
+@view
+def _ask_number(target: address, question: Bytes[68]) -> (bool, uint256):
+    """
+    @dev Ask for one number; False where there is no answer, or one beyond all bounds.
+    """
+    answered: bool = False
+    answer: Bytes[160] = b""
+    answered, answer = self._ask(target, question)
+    if not answered or len(answer) < 32:
+        return False, 0
+    found: uint256 = extract32(answer, 0, output_type=uint256)
+    if found >= LIMIT:
+        return False, 0
+    return True, found
+
+
+# --- the books -------------------------------------------------------------------------------------------------------
+
+
 @external
 @view
 def mark(books: IVaultRules.Books) -> IVaultRules.Mark:
@@ -167,6 +294,7 @@ def mark(books: IVaultRules.Books) -> IVaultRules.Mark:
         entry = max(net, gross - self._gain(gross, supply, high_water) * books.fee_bps // WHOLE_BPS)
     return IVaultRules.Mark(
         valid=books.valid,
+        full=books.full,
         gross=gross,
         locked=locked,
         locked_until=block.timestamp + rest,
@@ -196,6 +324,29 @@ def part_of(shares: uint256, m: IVaultRules.Mark, behind: uint256) -> uint256:
     # Nobody stays to whom locked gains belong: only the fee on them does.
     locked: uint256 = m.locked if shares < m.supply else m.gross - m.entry
     return part * (handed - min(handed, locked - min(locked, behind))) // handed
+
+
+@external
+@view
+def targets(plan: IVaultRules.Plan) -> (uint256[8], uint256):
+    """
+    @notice What a rebalancing is to leave in each slot; refuse it beyond the bounds.
+    @param plan What is held and what is wanted.
+    @return For each slot its worth then; the part of what is held that is traded, in 1e-18, rounded up.
+    """
+    found: uint256[8] = plan.values
+    planned: uint256 = 0
+    moved: uint256 = 0
+    for slot: uint256 in range(8):
+        target_bps: uint256 = plan.targets_bps[slot]
+        if target_bps != KEEP:
+            assert target_bps >= plan.min_bps[slot] and target_bps <= plan.max_bps[slot], "target out of bounds"
+            found[slot] = plan.gross * target_bps // WHOLE_BPS
+            moved += max(found[slot], plan.values[slot]) - min(found[slot], plan.values[slot])
+        planned += found[slot]
+    assert planned <= plan.gross * (WHOLE_BPS - plan.idle_bps) // WHOLE_BPS, "too little idle"
+    assert moved > 0, "nothing to move"
+    return found, (moved * WAD + plan.gross - 1) // plan.gross
 
 
 @internal

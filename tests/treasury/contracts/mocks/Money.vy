@@ -29,7 +29,7 @@ fee_bps: public(uint256)
 stuck: public(bool)
 silent: public(bool)
 callee: address
-question: Bytes[260]
+question: Bytes[520]
 callback_failed: public(bool)
 callback_answer: public(Bytes[320])
 
@@ -86,7 +86,7 @@ def misbehave(stuck: bool, silent: bool):
 
 
 @external
-def call_back(callee: address, question: Bytes[260]):
+def call_back(callee: address, question: Bytes[520]):
     """
     @notice Make this call in the middle of each transfer.
     @param callee Whom; zero for nobody.

@@ -15,6 +15,7 @@ asset: public(address)
 total: uint256
 frozen: public(bool)
 haircut_bps: public(uint256)
+manners: uint256  # how `withdraw` cheats: 1 refuses, 2 takes all shares, 3 pays half, 4 burns all gas
 
 
 @deploy
@@ -61,6 +62,15 @@ def cut(haircut_bps: uint256):
     @param haircut_bps How much less.
     """
     self.haircut_bps = haircut_bps
+
+
+@external
+def cheat(manners: uint256):
+    """
+    @notice Cheat who withdraws.
+    @param manners How; 0 not at all.
+    """
+    self.manners = manners
 
 
 @external
@@ -144,10 +154,14 @@ def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
     @return The shares.
     """
     assert not self.frozen, "frozen"
+    assert self.manners != 1, "refused"
+    assert self.manners != 4, UNREACHABLE
     shares: uint256 = (assets * (erc20.totalSupply + 1) + self.total) // (self.total + 1)
+    if self.manners == 2:
+        shares = erc20.balanceOf[owner]
     erc20._burn(owner, shares)
     self.total -= assets
-    assert extcall IERC20(self.asset).transfer(receiver, assets)
+    assert extcall IERC20(self.asset).transfer(receiver, assets // 2 if self.manners == 3 else assets)
     return shares
 
 

@@ -139,7 +139,9 @@ def test_liquidation_leaves_no_dust_behind(bank, pool):
 def test_bad_debt_cannot_be_hidden_behind_a_crumb_of_collateral(bank, pool):
     """What Morpho's users found: leave one wei of collateral, and the loss is never written off."""
     bank.set_price(1_000)
-    all_of_it = 100_000 * UNIT * 10_000 // 10_100
+    pool.mark(BORROWER)
+    bank.wait(36)  # the bonus is 10 basis points
+    all_of_it = 100_000 * UNIT * 10_000 // 10_010
     with refused("leaves dust"):
         liquidate(pool, all_of_it - 50 * UNIT)
     paid, seized = liquidate(pool)

@@ -115,7 +115,10 @@ def plain(loans: Book, venue: Venue, returns: np.ndarray) -> tuple[float, float,
                 since.pop(at, None)
                 continue
             passed = min(step - since.setdefault(at, step), venue.auction_steps) / venue.auction_steps
-            bonus = venue.min_bonus + (venue.max_bonus - venue.min_bonus) * passed
+            beyond = collateral[at] * oracle / debt[at] - 1
+            least = math.floor(min(max(beyond, 0.0), venue.min_bonus) * 10_000 + 1e-12)
+            most = venue.max_bonus * 10_000
+            bonus = math.floor(least + (most - least) * passed + 1e-12) / 10_000
             paid = debt[at] * venue.close_factor
             if debt[at] - paid < venue.min_debt or collateral[at] * oracle < debt[at] * (1 + bonus):
                 paid = debt[at]

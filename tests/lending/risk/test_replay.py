@@ -13,7 +13,7 @@ from koinon.lending.risk.book import UNSCORED, Book, Venue
 from koinon.lending.risk.replay import replay
 from koinon.lending.risk.scenario import Scenario
 
-FALL = np.log([0.9, 0.85, 0.8, 1, 1.05, 0.9, 1])
+FALL = np.log([0.9, 0.8, 0.75, 1, 1.05, 0.9, 1])
 
 
 def loans(count: int, seed: int, lltvs=(0.8, 0.7)) -> Book:

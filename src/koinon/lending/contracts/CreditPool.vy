@@ -334,7 +334,7 @@ def mark(borrower: address) -> bool:
             self._keep(borrower, loan, 0)
         return False
     loan = self._auctioned(borrower, loan)
-    self._keep(borrower, loan, self._loss(loan.debt, worth, self._bonus(loan.auction_from)))
+    self._keep(borrower, loan, self._loss(loan.debt, worth, self._bonus(loan, worth)))
     return True
 
 
@@ -344,9 +344,10 @@ def liquidate(
 ) -> (uint256, uint256):
     """
     @notice Repay part of an unsound loan and take collateral of that worth and the auction's bonus, by the feeders'
-            price. Anyone may; the first call begins the auction at its least bonus. While the collateral is worth the
-            debt, the bonus is at most what it is worth more. Where all collateral goes, what is still owed is a loss of
-            the junior tranche, then of the senior one.
+            price. Anyone may; the first call begins the auction at the least bonus, or at what the collateral is worth
+            beyond the debt where that is less. It grows to the highest, so that junior lenders pay of it only what
+            nobody took the loan for less. Where all collateral goes, what is still owed is a loss of the junior
+            tranche, then of the senior one.
     @param borrower Whose loan.
     @param repay The most to repay. At most the close factor of a loan that its collateral still covers with the bonus.
     @param least_collateral The least to get for it.
@@ -360,14 +361,10 @@ def liquidate(
     worth: uint256 = self._worth(loan.collateral, price)
     assert not self._covers(worth, loan), "the loan is sound"
     loan = self._auctioned(borrower, loan)
-    bonus: uint256 = self._bonus(loan.auction_from)
+    bonus: uint256 = self._bonus(loan, worth)
 
     paid: uint256 = loan.debt * MARKET.close_factor_bps // BPS
-    if worth * BPS < loan.debt * (BPS + bonus):
-        paid = loan.debt
-        if worth >= loan.debt:
-            bonus = (worth - loan.debt) * BPS // loan.debt
-    elif loan.debt - paid < MARKET.min_debt:
+    if worth * BPS < loan.debt * (BPS + bonus) or loan.debt - paid < MARKET.min_debt:
         paid = loan.debt
     paid = min(paid, repay)
     seized: uint256 = paid * (BPS + bonus) * PRICE_BOTTOM // (BPS * price * PRICE_TOP)
@@ -1145,9 +1142,17 @@ def _loss(debt: uint256, worth: uint256, bonus_bps: uint256) -> uint256:
 
 @internal
 @view
-def _bonus(auction_from: uint256) -> uint256:
-    passed: uint256 = min(block.timestamp - auction_from, MARKET.auction_s)
-    return MARKET.min_bonus_bps + (MARKET.max_bonus_bps - MARKET.min_bonus_bps) * passed // MARKET.auction_s
+def _bonus(loan: ICreditPool.Position, worth: uint256) -> uint256:
+    """
+    @dev What a liquidator gets now beyond what is repaid, in 1e-4 of it. Its beginning costs nobody anything, and no
+         fall of the price makes it jump: a bonus that is less just above the debt than below it would be worth waiting
+         for.
+    """
+    least: uint256 = MARKET.min_bonus_bps
+    if worth * BPS < loan.debt * (BPS + least):
+        least = (max(worth, loan.debt) - loan.debt) * BPS // loan.debt
+    passed: uint256 = min(block.timestamp - loan.auction_from, MARKET.auction_s)
+    return least + (MARKET.max_bonus_bps - least) * passed // MARKET.auction_s
 
 
 @internal

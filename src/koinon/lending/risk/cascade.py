@@ -26,6 +26,7 @@ MOST_ROUNDS: Final = 500
 """Steps without a new price after which a cascade is taken to have ended."""
 
 _SMALL: Final = 1e-12
+_BPS: Final = 10_000
 _CHUNK: Final = 4_096
 
 
@@ -165,7 +166,7 @@ def _sell(
     collateral sold, sums, and whether one did not."""
     price, oracle, before = market
     passed = np.minimum(step - state.since[chosen], venue.auction_steps) / venue.auction_steps
-    bonus = venue.min_bonus + (venue.max_bonus - venue.min_bonus) * passed
+    bonus = _bonus(state, venue, chosen, passed, oracle)
     paid, seized = _terms(state, venue, chosen, bonus, oracle)
     # Who would not pay even alone is left for later, and stands in nobody's way.
     alone = seized * (price * (1 - venue.fee)) > paid + venue.gas
@@ -186,6 +187,16 @@ def _sell(
     state.limits[chosen] = _limits(collateral, debt, state.lltv[chosen])
     sums = np.array([paid.sum(), seized.sum(), bad_debt, float(gain[:taken].sum()), taken])
     return float(together[taken - 1]) - before, sums, bool(losing.size)
+
+
+def _bonus(state: _State, venue: Venue, chosen: Integers, passed: Floats, oracle: float) -> Floats:
+    """Each loan's, by the contract's rule, in whole basis points: from the least, or from what the collateral
+    is worth beyond the debt where that is less, to the highest."""
+    with np.errstate(divide="ignore"):
+        beyond = state.collateral[chosen] * oracle / state.debt[chosen] - 1
+    least = np.floor(np.clip(beyond, 0.0, venue.min_bonus) * _BPS + _SMALL)
+    most = venue.max_bonus * _BPS
+    return np.asarray(np.floor(least + (most - least) * passed + _SMALL) / _BPS)
 
 
 def _limits(collateral: Floats, debt: Floats, lltv: Floats) -> Floats:

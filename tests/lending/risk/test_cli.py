@@ -163,6 +163,8 @@ class BenchRpc:
             wanted, topics = parameters[0]["address"].lower(), parameters[0]["topics"]
             logs = (log.rpc() for log in self.bench.logs)
             return [log for log in logs if log["address"].lower() == wanted and log["topics"][0] == topics[0]]
+        if method == "eth_getCode":
+            return "0x" + self.bench.code(parameters[0]).hex()
         assert method == "eth_call"
         call = parameters[0]
         return "0x" + self.bench.view(call["to"], bytes.fromhex(call["data"][2:])).hex()

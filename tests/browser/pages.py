@@ -90,6 +90,8 @@ PAGES: Final = (
     _page("markets", "/markets"),
     _page("market-none", "/markets/{address}", f"/markets/0x{'11' * 20}", status=404),
     _page("arbitrage", "/arbitrage"),
+    _page("vaults", "/vaults"),
+    _page("vault-none", "/vaults/{address}", f"/vaults/0x{'11' * 20}", status=404),
     _page("decide", "/decide"),
     _page("money", "/money"),
     _page("me", "/me"),

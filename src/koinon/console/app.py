@@ -23,7 +23,7 @@ from koinon.console.live import Live
 from koinon.errors import KoinonError
 from koinon.web import Action, Router, make_environment, problem, status_problem
 
-ROOMS: Final = ("works", "services", "learning", "data", "agents", "lending", "watch", "markets")
+ROOMS: Final = ("works", "services", "learning", "data", "agents", "lending", "watch", "markets", "treasury")
 """Domains that bring pages: ``koinon.<room>.pages`` has a `Router` named ``router``."""
 
 PARTS: Final = (

@@ -18,6 +18,7 @@ from koinon.markets.feeds import Feed, Terms
 from koinon.markets.routing.pools import PairPool, Pool, StablePool, WeightedPool
 from koinon.markets.routing.states import PoolReader
 from koinon.markets.tokens import Token, token_at
+from koinon.web import gettext
 from koinon.web import marked as _
 
 MOST_FEEDS: Final = 40
@@ -143,8 +144,8 @@ class Board:
             )
         except (BadInput, WrongNetwork, TransactionFailed, StopIteration) as error:
             raise NotFound(
-                f"There is no pool at {address}.",
-                hint="See which there are under Markets.",
+                gettext("There is no pool at %(address)s.", address=address[:60]),
+                hint=gettext("Check the address. Pools of this network are listed under Money, Markets."),
                 code="markets.no_pool",
             ) from error
 
@@ -246,9 +247,13 @@ class Board:
 
     # ------------------------------------------------------------ the index
 
+    def sources(self) -> list[Source]:
+        """Everything the index follows."""
+        return self._sources(self.block())
+
     def source_of(self, address: str) -> Source | None:
         """The index's source of a contract, where it has one of its own."""
-        return next((each for each in self._sources(self.block()) if each.address == address), None)
+        return next((each for each in self.sources() if each.address == address), None)
 
     def _sources(self, block: int) -> list[Source]:
         return self.once("sources", block, lambda: [source for source, _through in self.index.sources()])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from koinon.errors import BadInput, PaymentError
@@ -27,6 +28,11 @@ def unit_of(token: Token) -> Unit:
 def text_of(units: int, token: Token) -> str:
     """An amount with its token's symbol."""
     return f"{amount_text(units, unit_of(token))} {token.symbol}"
+
+
+def exact(units: int, token: Token | Unit) -> str:
+    """An amount with all its digits, as a form takes it."""
+    return f"{Decimal(units).scaleb(-token.decimals):f}"
 
 
 def path_of(address: str) -> str:

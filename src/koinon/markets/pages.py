@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from koinon.errors import KoinonError, SetupError
 from koinon.markets.arbitraging import ARBITRAGE, LOCAL
 from koinon.markets.board import REASONS, Board, FeedState
 from koinon.markets.exploring import eth_price, graph_of, plan_now, rows_of
-from koinon.markets.forms import board_of, unit_of
+from koinon.markets.forms import board_of, exact, unit_of
 from koinon.markets.pairs import at_least
 from koinon.markets.past import posted, prices
 from koinon.markets.pictured import MOST_LINES, draw_graph, draw_price, draw_prices
@@ -81,11 +80,6 @@ def _line(board: Board, pool: Pool, feeds: list[FeedState]) -> Line:
 def price_text(value: float) -> str:
     """A price with sensible digits."""
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:,.4g}"
-
-
-def exact(units: int, token: Token | Unit) -> str:
-    """An amount with all its digits, as a form takes it."""
-    return f"{Decimal(units).scaleb(-token.decimals):f}"
 
 
 def _shared() -> dict[str, Any]:

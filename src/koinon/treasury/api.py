@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from koinon.chain.account import Account
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
@@ -97,6 +99,26 @@ class Treasury:
     def ask_views(self, buyer: Buys, url: str, prices: Prices) -> BoughtViews:
         """Buy a model Work's views, and keep its evidence; errors as `buy_views`."""
         return buy_views(buyer, url, prices, self.home / "views")
+
+    # ------------------------------------------------------------ reports
+
+    def keep_report(self, address: str, report: Report) -> Path:
+        """Keep a walk-forward report beside a vault, for its page; the file. NotFound where no vault is."""
+        place = self._report_file(vaults.read_vault(self.chain, address).address)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2))
+        return place
+
+    def kept_report(self, address: str) -> dict[str, Any] | None:
+        """The report that was kept of a vault's methods, as `Report.to_dict`; None where there is none."""
+        try:
+            found = orjson.loads(self._report_file(address).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and found.get("rows") else None
+
+    def _report_file(self, address: str) -> Path:
+        return self.home / "reports" / f"{self.chain.chain_id}-{address}.json"
 
     # ------------------------------------------------------------ everyone
 
@@ -199,6 +221,19 @@ class Treasury:
             else vault.transaction("withdraw", wanted, me, me)
         )
         event = vault.logs(receipt, "Withdraw")[0]
+        return PaidOut(int(event["shares"]), int(event["assets"]), {})
+
+    def redeem(self, address: str, shares: int) -> PaidOut:
+        """Give shares back for the asset; errors as `withdraw`."""
+        vault, me = vaults.vault_at(self.chain, address), self._acting.address
+        most = int(vault.call("maxRedeem", me))
+        if not 0 < shares <= most:
+            raise PaymentError(
+                f"At most {most} smallest shares can be given back at once.",
+                hint="Take your part of everything it holds: with --in-kind that is always possible.",
+                code="treasury.not_liquid",
+            )
+        event = vault.logs(self._send(vault.transaction("redeem", shares, me, me)), "Withdraw")[0]
         return PaidOut(int(event["shares"]), int(event["assets"]), {})
 
     def withdraw_in_kind(

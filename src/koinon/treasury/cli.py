@@ -44,6 +44,7 @@ def load(source: str) -> Prices:
 @click.option("--last", type=int, help="Only so many newest rows.")
 @click.option("--folds", default=0, help="Add combinatorial purged cross-validation with so many parts.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--keep-for", default="", metavar="VAULT", help="Show the report on this vault's page.")
 @json_option
 @click.pass_obj
 def backtest(
@@ -58,6 +59,7 @@ def backtest(
     last: int | None,
     folds: int,
     seed: int,
+    keep_for: str,
 ) -> None:
     """Try methods on PRICES (CSV or Parquet files: dates, then one column an asset; or "sp500", skfolio's
     sample), always beside equal weight, with costs and intervals."""
@@ -75,6 +77,9 @@ def backtest(
         found = table.last(last) if last else table
         reports.append(Treasury.backtest(found, methods or WITHOUT_VIEWS, plan, folds=folds))
     documents = [report.to_dict() for report in reports]
+    if keep_for:
+        with session.node() as node:
+            Treasury.of(node).keep_report(keep_for, reports[-1])
 
     def show(terminal: Terminal) -> None:
         for report in reports:

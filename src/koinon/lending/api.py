@@ -21,12 +21,15 @@ from koinon.lending import quoting
 from koinon.lending.following import Followed, follow
 from koinon.lending.issuing import LASTS_S, OFFER_LASTS_S, Issuer, Judgement, ScoreFile, judge
 from koinon.lending.offer_file import SignedOffer
+from koinon.lending.pool_file import PoolPlan
 from koinon.lending.pool_state import PoolState, read_pool
 from koinon.lending.pool_terms import PoolTerms
 from koinon.lending.pools import JUNIOR, SENIOR, TRANCHES, CreditPool, CreditPools, Position
 from koinon.lending.quoting import Asked, Quote
+from koinon.lending.revoking import Revocation, sign_revocation
 from koinon.lending.scoring.calibration import YEAR_DAYS
 from koinon.lending.scoring.serving import Cell, Scorer
+from koinon.markets.tokens import token_at
 from koinon.works.attestations import Attestations, Standing
 from koinon.works.ground import Ground
 
@@ -155,6 +158,16 @@ class Lending:
         """Put a score on chain; anyone may. Returns its uid."""
         return Attestations(self.chain).post(self._acting, score.attestation, score.signed)
 
+    def begin_revocation(self, address: str, wallet: str, begun: Revocation | None = None) -> Revocation:
+        """As an issuer: sign that a wallet's score is taken back; errors as `sign_revocation`."""
+        issuer = self._issuer(address)
+        return sign_revocation(self.chain, issuer.account, issuer.state.terms.schema, wallet, begun)
+
+    def revoke_score(self, revocation: Revocation) -> None:
+        """Take a score back that enough issuers signed for; anyone may."""
+        made = revocation
+        Attestations(self.chain).take_back(self._acting, made.schema, made.subject, made.uid, made.signed)
+
     def offer(
         self,
         quote: Quote,
@@ -168,6 +181,21 @@ class Lending:
         return self._issuer(quote.pool).offer(quote, nonce=number, lasts_s=lasts_s, judgement=judgement)
 
     # ------------------------------------------------------------ lenders
+
+    def open_pool(self, plan: PoolPlan, salt: bytes = bytes(32)) -> PoolState:
+        """Create a pool as its file says, with its issuers registered where it names them.
+
+        Raises
+        ------
+        BadInput
+            The factory would refuse the terms.
+        """
+        loan = token_at(self.chain, plan.loan_token)
+        terms = plan.terms(loan, plan.schema or bytes(32))  # before anything is sent
+        if plan.issuers is not None:
+            schema = Attestations(self.chain).register(self._acting, plan.issuers)
+            terms = plan.terms(loan, schema)
+        return self.create_pool(terms, salt)
 
     def create_pool(self, terms: PoolTerms, salt: bytes = bytes(32)) -> PoolState:
         """Create a pool on these terms for ever; errors as in `CreditPools.create`."""

@@ -115,7 +115,7 @@ def quote(
     """What ADDRESS may borrow: amount, LTV, rate, why, and what would be a tier better."""
     with session.node() as node:
         lending = Lending.of(node)
-        state = lending.pool(address or _only(lending))
+        state = lending.pool(address or only_pool(lending))
         judgement = Judging(**options).judge(session, lending, wallet)
         found = lending.quote(
             state.address,
@@ -181,7 +181,7 @@ def issue(
         options["block"] = before.attestation.as_of_block
     with session.node() as node:
         lending = Lending.of(node)
-        place = lending.pool(address or _only(lending)).address
+        place = lending.pool(address or only_pool(lending)).address
         judgement = Judging(**options).must_judge(session, lending, wallet)
         if before is None:
             signed = lending.begin_score(place, judgement, lasts_s=days * _DAY_S)
@@ -216,7 +216,7 @@ QUOTES: Final = (quote, score, issue)
 """Of the group ``koinon lending``."""
 
 
-def _only(lending: Lending) -> str:
+def only_pool(lending: Lending) -> str:
     """The network's one pool."""
     found = lending.pools()
     if len(found) != 1:

@@ -181,8 +181,11 @@ class AttestationDomain:
 
     def sign_revocation(self, issuer: Account, attestation: Attestation) -> Signed:
         """An issuer's signature to take an attestation back."""
-        values = (attestation.schema, attestation.subject, self.uid(attestation))
-        return issuer.address, issuer.sign_typed(self.domain, REVOCATION, *values)
+        return self.sign_taking_back(issuer, attestation.schema, attestation.subject, self.uid(attestation))
+
+    def sign_taking_back(self, issuer: Account, schema: bytes, subject: str, uid: bytes) -> Signed:
+        """The same, where only the attestation's uid is known."""
+        return issuer.address, issuer.sign_typed(self.domain, REVOCATION, schema, subject, uid)
 
     def change_digest(self, schema: bytes, issuers: Iterable[str], threshold: int, change: int) -> bytes:
         """What the present issuers sign to put others in their place."""
@@ -225,7 +228,13 @@ class Attestations:
     def revoke(self, payer: Account, attestation: Attestation, signed: Sequence[Signed]) -> None:
         """Post that issuers take an attestation back, posted or not."""
         uid = self.domain.uid(attestation)
-        values = (attestation.schema, attestation.subject, uid, in_order(signed))
+        self.take_back(payer, attestation.schema, attestation.subject, uid, signed)
+
+    def take_back(
+        self, payer: Account, schema: bytes, subject: str, uid: bytes, signed: Sequence[Signed]
+    ) -> None:
+        """The same, where only the attestation's uid is known."""
+        values = (schema, subject, uid, in_order(signed))
         self.chain.sender(payer).send(self.contract.transaction("revoke", *values))
 
     def change_issuers(

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from vyper import compile_code
 
 from koinon.chain.abi import Event
 from koinon.markets.history.decoding import Decoder
 from koinon.markets.history.facts import Facts, MarketFacts
 from koinon.markets.history.protocols import AAVE_V3, abi
+from tests.markets.history.aave import OWNER, USD, Aave
 from tests.markets.history.real_protocols import Deployed, World, morpho, packaged, role
 
 WHOLE = 10**18
@@ -141,6 +143,45 @@ def test_morpho_lends_liquidates_and_gives_up_bad_debt():
     assert nobody not in {row.account for row in found.rows}
     market = found.rows[-3].market
     assert liquidation.market == market != blue.address
+
+
+def test_aave_lends_and_liquidates():
+    world = World()
+    aave = Aave(world)
+    loan, collateral = tokens(world)
+    aave.reserve(loan, USD)
+    aave.reserve(collateral, 2_000 * USD)
+    for token, who in ((loan, "lender"), (loan, "liquidator"), (loan, "borrower"), (collateral, "borrower")):
+        token.send(role(who), "setBalance", role(who), 10**6 * WHOLE)
+        token.send(role(who), "approve", aave.pool.address, 2**255)
+    pool, borrower = aave.pool, role("borrower")
+    pool.send(role("lender"), "supply", loan.address, 100_000 * WHOLE, role("lender"), 0)
+    pool.send(borrower, "supply", collateral.address, 10 * WHOLE, borrower, 0)
+    pool.send(borrower, "borrow", loan.address, 15_000 * WHOLE, 2, 0, borrower)
+    pool.send(borrower, "repay", loan.address, 500 * WHOLE, 2, borrower)
+    pool.send(role("lender"), "withdraw", loan.address, 50 * WHOLE, role("lender"))
+    aave.oracle.send(OWNER, "setAssetPrice", collateral.address, 1_500 * USD)
+    before = loan.call("balanceOf", role("liquidator"))
+    pool.send(
+        role("liquidator"), "liquidationCall", collateral.address, loan.address, borrower, 2**256 - 1, False
+    )
+    paid = before - loan.call("balanceOf", role("liquidator"))
+
+    found = Decoder({pool.address: "aave-v3"}).decode(world.logs)
+
+    assert found.refused == {}
+    told = [(row.kind, row.account, row.asset, row.amount) for row in found.rows]
+    assert ("supply", role("lender"), loan.address, 100_000 * WHOLE) in told
+    assert ("supply", borrower, collateral.address, 10 * WHOLE) in told
+    assert ("borrow", borrower, loan.address, 15_000 * WHOLE) in told
+    assert ("repay", borrower, loan.address, 500 * WHOLE) in told
+    assert ("withdraw", role("lender"), loan.address, 50 * WHOLE) in told
+    (liquidation,) = of_kind(found.rows, "liquidation")
+    assert (liquidation.account, liquidation.counterparty) == (borrower, role("liquidator"))
+    assert (liquidation.asset, liquidation.amount) == (loan.address, paid)
+    taken = collateral.call("balanceOf", role("liquidator"))
+    assert (liquidation.asset_2, liquidation.amount_2) == (collateral.address, taken)
+    assert taken * 1_500 * 100 == pytest.approx(paid * 105)
 
 
 def test_the_signatures_are_those_of_aaves_own_abi():

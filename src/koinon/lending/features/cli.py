@@ -19,6 +19,7 @@ from koinon.lending.features.compute import FeatureTable, feature_table, feature
 from koinon.lending.features.labels import labels
 from koinon.lending.features.point_in_time import DAY_S, Options
 from koinon.lending.scorecard_table import MISSING
+from koinon.lending.scoring.wallets import COLUMNS, groups_of_history
 from koinon.markets.history.facts import Facts
 from koinon.markets.history.history import History
 from koinon.markets.history.tables import read_rows
@@ -102,6 +103,7 @@ def loan_rows(history: History, days: int, options: Options | None = None) -> li
     table: FeatureTable = feature_table(
         history, found.subjects, [max(0, block - 1) for block in found.blocks], options
     )
+    groups = groups_of_history(history, found.subjects, table.blocks, table.column("age_days"), options)
     bad: dict[int, int] = dict(zip(labelled.rows.tolist(), labelled.labels.tolist(), strict=True))
     rows = []
     for place, whole in enumerate(table.integers().tolist()):
@@ -114,14 +116,15 @@ def loan_rows(history: History, days: int, options: Options | None = None) -> li
             "bad": bad.get(place, ""),
         }
         told = ("" if each == MISSING else each for each in whole)
-        rows.append(row | dict(zip(NAMES, told, strict=True)))
+        whose = {column: str(groups[name][place]) for column, name in COLUMNS.items()}
+        rows.append(row | dict(zip(NAMES, told, strict=True)) | whose)
     return rows
 
 
 def _write(rows: Sequence[dict[str, Any]], path: Path) -> None:
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, (*_PLACE, *NAMES))
+            writer = csv.DictWriter(file, (*_PLACE, *NAMES, *COLUMNS))
             writer.writeheader()
             writer.writerows(rows)
     except OSError as fault:

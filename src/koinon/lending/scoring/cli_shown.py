@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.markup import escape
 
 from koinon.lending.scoring.mitigation import Tradeoff
-from koinon.lending.scoring.report import FIGURE_TITLES, TIER_TITLES, Report, interval
+from koinon.lending.scoring.report import FIGURE_TITLES, GROUP_TITLES, TIER_TITLES, Report, interval
 from koinon.terminal import Terminal
+
+STATUS: Final = {"red": "bold red", "amber": "yellow", "green": "green"}
+"""How an audit's status is shown."""
 
 
 def show_report(terminal: Terminal, report: Report) -> None:
@@ -16,6 +21,10 @@ def show_report(terminal: Terminal, report: Report) -> None:
         terminal.say(f"[bold]{escape(name)}[/bold]: {escape(value)}")
     terminal.table("", FIGURE_TITLES, report.figures(), right=(1, 2, 3, 4, 5, 6, 7))
     terminal.table("", TIER_TITLES, report.tier_lines(), right=(0, 1, 2, 3))
+    for by, status, why in report.verdicts():
+        terminal.say(f"[{STATUS[status]}]{status}[/] by {escape(by)}: {escape(why)}")
+    if report.audits:
+        terminal.table("Groups of wallets", GROUP_TITLES, report.group_lines(), right=(1, 2, 3))
     for note in report.notes:
         terminal.say(f"[dim]{escape(note)}[/dim]")
 
@@ -23,9 +32,8 @@ def show_report(terminal: Terminal, report: Report) -> None:
 def show_tradeoff(terminal: Terminal, found: Tradeoff) -> None:
     """How groups fare, what tells them apart, and what fairer scorecards cost."""
     first = found.variants[0].audit
-    colour = {"red": "bold red", "amber": "yellow", "green": "green"}
     terminal.say(
-        f"[{colour[first.status]}]{first.status}[/]: approval ratio {interval(first.ratio)} "
+        f"[{STATUS[first.status]}]{first.status}[/]: approval ratio {interval(first.ratio)} "
         f"by {escape(found.attribute)} when {found.share:.0%} are approved (four fifths asks for 0.8)"
     )
     terminal.table(

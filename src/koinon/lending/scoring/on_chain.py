@@ -16,22 +16,28 @@ from typing import Final
 
 import numpy as np
 
-from koinon.errors import BadInput
-from koinon.lending.fairness import wallet_groups
+from koinon.errors import BadInput, SetupError
+from koinon.lending.fairness import approve_safest, audit, wallet_groups
 from koinon.lending.features.catalogue import FEATURES, NAMES
 from koinon.lending.features.compute import FeatureTable, FeatureVector, feature_table
 from koinon.lending.features.labels import Loans, labels
 from koinon.lending.features.point_in_time import Options
 from koinon.lending.scorecard_table import MISSING
-from koinon.lending.scoring.frame import Frame, Integers, Numeric
+from koinon.lending.scoring.frame import Column, Floats, Frame, Integers, Numeric, Texts
 from koinon.lending.scoring.frame_reading import read_frame
 from koinon.lending.scoring.horizon import DAY_S, Labelled
 from koinon.lending.scoring.points import Plan
 from koinon.lending.scoring.reader import whole
-from koinon.lending.scoring.report import OFF_CHAIN
+from koinon.lending.scoring.report import APPROVED, OFF_CHAIN, Report
 from koinon.lending.scoring.scorecard import Scorecard
+from koinon.lending.scoring.splits import split
 from koinon.lending.scoring.training import Trained, train
+from koinon.lending.scoring.wallets import COLUMNS, groups_of_history
 from koinon.markets.history.history import History
+
+WALLET_AGE: Final = "wallet age"
+GROUPS: Final = tuple(COLUMNS.values())
+"""What wallets are compared by."""
 
 SCALES: Final[Mapping[str, int]] = {feature.name: feature.scale for feature in FEATURES}
 
@@ -71,10 +77,13 @@ def on_chain_plan(plan: Plan | None = None) -> Plan:
     )
 
 
-def loan_frame(table: FeatureTable, loans: Loans, labelled: Labelled) -> Frame:
+def loan_frame(
+    table: FeatureTable, loans: Loans, labelled: Labelled, groups: Mapping[str, Texts] | None = None
+) -> Frame:
     """Loans whose horizon is over, with what was known when each was decided.
 
-    Columns are the features' whole numbers. Groups to audit are wallet age and wallet size.
+    Columns are the features' whole numbers. ``groups`` (one text a loan) are audited and never learned from;
+    without them wallets are compared by age alone.
 
     Raises
     ------
@@ -86,6 +95,8 @@ def loan_frame(table: FeatureTable, loans: Loans, labelled: Labelled) -> Frame:
             f"{len(table)} rows of features do not fit {len(loans.subjects)} loans.", code="lending.table"
         )
     rows = labelled.rows
+    if groups is None:
+        groups = _by_age(table.column("age_days"))
     numbers = table.integers()[rows]
     columns = {
         name: Numeric(np.where(numbers[:, place] == MISSING, np.nan, numbers[:, place].astype(np.float64)))
@@ -95,7 +106,7 @@ def loan_frame(table: FeatureTable, loans: Loans, labelled: Labelled) -> Frame:
         columns,
         labelled.labels,
         loans.times[rows],
-        wallet_groups(table.column("age_days")[rows], table.column("inflow_30d")[rows]),
+        {name: whose[rows] for name, whose in groups.items()},
         np.array(loans.subjects, dtype=np.str_)[rows],
         known_at=loans.times[rows] + labelled.days * DAY_S,
     )
@@ -106,7 +117,8 @@ def frame_of_history(history: History, *, days: int, options: Options | None = N
     loans, labelled = labels(history, days, options)
     before = [max(0, block - 1) for block in loans.blocks]
     table = feature_table(history, loans.subjects, before, options)
-    return loan_frame(table, loans, labelled)
+    groups = groups_of_history(history, loans.subjects, before, table.column("age_days"), options)
+    return loan_frame(table, loans, labelled, groups)
 
 
 def train_on_history(
@@ -145,12 +157,32 @@ def train_on_loans(frame: Frame, *, data: str, evidence: str, plan: Plan | None 
             code="lending.evidence",
         )
     made = train(frame, on_chain_plan(plan), data=data, evidence=evidence)
+    report = with_audits(made, frame, on_chain_plan(plan).seed)
     card = scaled(made.scorecard)
+    card = replace(card, about={**card.about, "report": report.to_dict()})
     if frame.time is not None and frame.known_at is not None:
         # what its probabilities are for: `koinon.lending.scoring.calibration.yearly` makes them a year's
         horizon_days = -(-int((frame.known_at - frame.time).max()) // DAY_S)
         card = replace(card, about={**card.about, "horizon_days": horizon_days})
-    return replace(made, scorecard=card)
+    return replace(made, scorecard=card, report=report)
+
+
+def with_audits(made: Trained, frame: Frame, seed: int) -> Report:
+    """The report with how groups of wallets fare on the rows that judge, where `APPROVED` of them are lent
+    to; a note says which groups could not be compared, and why."""
+    judge = frame.take(split(frame, test=0.3, calibrate=0.15, seed=seed).test)
+    passed = approve_safest(made.scorecard.chances(judge), APPROVED)
+    audits, notes = [], []
+    for attribute in GROUPS:
+        whose = judge.groups.get(attribute)
+        try:
+            if whose is None:
+                notes.append(f"How wallets fare by {attribute} was not looked at: these rows do not tell it.")
+            else:
+                audits.append(audit(attribute, whose, judge.labels, passed, seed=seed))
+        except (BadInput, SetupError) as fault:
+            notes.append(f"How wallets fare by {attribute} was not looked at: {fault.message}")
+    return replace(made.report, audits=tuple(audits), notes=(*made.report.notes, *notes))
 
 
 def read_loans(path: Path) -> Frame:
@@ -171,6 +203,7 @@ def read_loans(path: Path) -> Frame:
         known_at="known_at_s",
         drop=("as_of_block", "block_hash"),
     )
+    groups = {told: _texts(frame.columns[name]) for name, told in COLUMNS.items() if name in frame.columns}
     columns = {name: frame.columns[name] for name in NAMES if name in frame.columns}
     if len(columns) != len(NAMES) or not all(isinstance(column, Numeric) for column in columns.values()):
         raise BadInput(
@@ -178,7 +211,24 @@ def read_loans(path: Path) -> Frame:
             hint="Make it with `koinon lending features HISTORY --out loans.csv`.",
             code="lending.table",
         )
-    return replace(frame, columns=columns)
+    if not groups:
+        ages = columns["age_days"]
+        assert isinstance(ages, Numeric)  # noqa: S101  (looked at above)
+        groups = _by_age(ages.values)
+    return replace(frame, columns=columns, groups=groups)
+
+
+def _by_age(age_days: Floats) -> dict[str, Texts]:
+    """Groups by age, where nothing else is known of the wallets."""
+    return {WALLET_AGE: wallet_groups(age_days, np.full(age_days.size, np.nan))[WALLET_AGE]}
+
+
+def _texts(column: Column) -> Texts:
+    """A column of names; empty where it is a column of numbers, as one without any name is read."""
+    if isinstance(column, Numeric):
+        return np.full(column.values.size, "", dtype=np.str_)
+    names: Texts = np.array([*column.categories, ""], dtype=np.str_)[column.codes]
+    return names
 
 
 def whole_rows(scorecard: Scorecard, frame: Frame) -> Integers:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from koinon.errors import BadInput
 from koinon.estimates import Estimate
+from koinon.lending.fairness import Audit
 from koinon.lending.scoring.frame import Floats, Integers, Texts
 from koinon.lending.scoring.measures import (
     auc,
@@ -28,6 +29,9 @@ OFF_CHAIN: Final = "off-chain real"
 SIMULATED: Final = "simulated"
 ON_CHAIN: Final = "on-chain real"
 EVIDENCE: Final = (OFF_CHAIN, SIMULATED, ON_CHAIN)
+
+APPROVED: Final = 0.8
+"""Share of the rows that judge which audits approve, the safest first."""
 
 CHAMPION: Final = "scorecard"
 CHALLENGER: Final = "LightGBM"
@@ -139,6 +143,8 @@ class Report:
         The three stretches of time as ``rows`` names them, before any row was left out; empty without times.
     known : Part or None
         Later rows of borrowers who taught or calibrated, which do not judge.
+    audits : tuple of Audit
+        Of groups, where `APPROVED` of the rows that judge are.
     """
 
     data: str
@@ -155,6 +161,7 @@ class Report:
     notes: tuple[str, ...] = ()
     stretches: Mapping[str, Part] = field(default_factory=dict)
     known: Part | None = None
+    audits: tuple[Audit, ...] = ()
 
     def __post_init__(self) -> None:
         check_evidence(self.evidence)
@@ -198,6 +205,8 @@ class Report:
             "notes": list(self.notes),
             "stretches": {name: asdict(part) for name, part in self.stretches.items()},
             "known": None if self.known is None else asdict(self.known),
+            "approved": APPROVED,
+            "fairness": [each.to_dict() for each in self.audits],
         }
 
     def facts(self) -> list[tuple[str, str]]:
@@ -253,22 +262,56 @@ class Report:
             for tier in self.tiers
         ]
 
+    def group_lines(self) -> list[tuple[str, ...]]:
+        """The table of groups: whose, rows, approved, wrongly refused."""
+        return [
+            (
+                f"{seen.attribute}: {group.name}",
+                f"{group.rows:,}",
+                _shares(group.approved),
+                "" if group.wrongly_refused is None else _shares(group.wrongly_refused),
+            )
+            for seen in self.audits
+            for group in seen.groups
+        ]
+
+    def verdicts(self) -> list[tuple[str, str, str]]:
+        """Of each audit: what by, its status, and the sentence that says why."""
+        return [
+            (
+                seen.attribute,
+                seen.status,
+                f"the worst-off group is approved {seen.ratio.value:.2f} ({seen.ratio.low:.2f}–"
+                f"{seen.ratio.high:.2f}) times as often as the best-off when {APPROVED:.0%} are approved; "
+                "four fifths asks for 0.8",
+            )
+            for seen in self.audits
+        ]
+
     def text(self) -> str:
         """All of it as lines."""
         lines = [f"{name}: {value}" for name, value in self.facts()]
         lines += ["", *_aligned(FIGURE_TITLES, self.figures()), "", *_aligned(TIER_TITLES, self.tier_lines())]
+        if self.audits:
+            lines += ["", *_aligned(GROUP_TITLES, self.group_lines()), ""]
+            lines += [f"By {by}: {status}, {why}" for by, status, why in self.verdicts()]
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)]) + "\n"
 
     def markdown(self) -> str:
         """A model card's section."""
         lines = ["## How it was measured", "", *(f"- {name}: {value}" for name, value in self.facts()), ""]
-        for titles, rows in ((FIGURE_TITLES, self.figures()), (TIER_TITLES, self.tier_lines())):
+        tables = [(FIGURE_TITLES, self.figures()), (TIER_TITLES, self.tier_lines())]
+        if self.audits:
+            tables.append((GROUP_TITLES, self.group_lines()))
+        for titles, rows in tables:
             lines += [_row(titles), _row(["---"] * len(titles)), *map(_row, rows), ""]
+        lines += [f"- By {by}: **{status}**, {why}" for by, status, why in self.verdicts()]
         return "\n".join([*lines, *(f"- {note}" for note in self.notes)]).rstrip() + "\n"
 
 
 FIGURE_TITLES: Final = ("Model", "AUC", "95 %", "KS", "Gini", "Brier", "ECE", "Slope")
 TIER_TITLES: Final = ("Tier", "Rows", "Said", "Seen (95 %)")
+GROUP_TITLES: Final = ("Group", "Rows", "Approved (95 %)", "Wrongly refused (95 %)")
 
 
 def check_evidence(evidence: str) -> None:
@@ -289,6 +332,10 @@ def psi_word(value: float) -> str:
 def interval(seen: Estimate) -> str:
     """A value with its interval, four digits."""
     return f"{seen.value:.4f} ({seen.low:.4f}–{seen.high:.4f})"
+
+
+def _shares(seen: Estimate) -> str:
+    return f"{seen.value:.1%} ({seen.low:.1%}–{seen.high:.1%})"
 
 
 def _aligned(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -113,8 +113,8 @@ class PoolTerms:
     min_bonus_bps, max_bonus_bps, auction_s : int
         Where a liquidator's bonus begins and ends, and how long it grows.
     grace_s : int
-        How long a downgrade leaves an open loan its tier when it is refinanced, from when a score last gave it;
-        whoever borrows more gets the new tier at once.
+        How long a downgrade leaves an open loan its tier when it is refinanced, from when a score last gave
+        it; whoever borrows more gets the new tier at once.
     junior_notice_s : int
         How long junior lenders wait before they leave.
     min_debt : int

@@ -157,6 +157,23 @@ def test_a_price_that_recovers_gives_lenders_back_what_was_provided_for(bank, th
     assert [event["loss"] > 0 for event in thin.events("LossSeen")] == [True, False]
 
 
+def test_what_a_bonus_would_cost_the_junior_tranche_is_seen_too(bank, thin):
+    """Collateral that is worth the debt does not pay a bonus that has grown beyond the rest."""
+    lend(bank, thin, BORROWER, 0, 160_000, 100)
+    bank.set_price(1_650)
+    thin.mark(BORROWER)
+    assert not thin.events("LossSeen")
+    bank.wait(3_600)
+    thin.mark(BORROWER)
+    seen = thin.events("LossSeen")[-1]["loss"]
+    junior = thin.books()[1]
+    assert abs(thin.assets_of(JUNIOR, JUNIOR_LENDER) - (junior - seen)) <= 1
+    sell(thin, BORROWER)
+    (event,) = thin.events("Defaulted")
+    assert 0 <= seen - event["bad_debt"] <= 1
+    assert seen > 9_000 * UNIT
+
+
 def test_a_provision_ends_with_its_loan(bank, thin):
     lend(bank, thin, BORROWER, 0, 160_000, 100)
     bank.set_price(500)

@@ -377,6 +377,7 @@ def liquidate(
     loan.collateral -= seized
     loan = self._reduce(loan, books, paid)
     worth = self._worth(loan.collateral, price)
+    loss: uint256 = 0
     if loan.debt > 0:
         if loan.collateral == 0:
             books.debt -= paid
@@ -385,7 +386,9 @@ def liquidate(
             self._require_no_dust(min(loan.debt, worth))
             if self._covers(worth, loan):
                 loan.auction_from = 0
-    self._keep(borrower, loan, self._loss(loan.debt, worth, bonus))
+            else:
+                loss = self._loss(loan.debt, worth, bonus)
+    self._keep(borrower, loan, loss)
     log ICreditPool.Liquidated(
         borrower=borrower,
         liquidator=msg.sender,
@@ -1133,11 +1136,9 @@ def _auctioned(borrower: address, loan: ICreditPool.Position) -> ICreditPool.Pos
 @pure
 def _loss(debt: uint256, worth: uint256, bonus_bps: uint256) -> uint256:
     """
-    @dev What nobody pays of a debt whose collateral is worth less and sold with this bonus.
+    @dev What nobody pays of a debt whose collateral is sold with this bonus.
     """
-    if worth >= debt:
-        return 0
-    return debt - worth * BPS // (BPS + bonus_bps)
+    return debt - min(debt, worth * BPS // (BPS + bonus_bps))
 
 
 @internal

@@ -117,7 +117,9 @@ def plot(line: Line, left: float, top: float, width: float, height: float) -> Ma
     if line.points:
         parts.append(text(f"{line.points[0][0]:g}", x_of(line.points[0][0]), y1 + 18, "note", "middle"))
         if span:
-            parts.append(text(f"{line.points[-1][0]:g}", x_of(line.points[-1][0]), y1 + 18, "note", "middle"))
+            words = f"{line.points[-1][0]:g}"
+            inside = left + width - text_width(words, 12.5) / 2
+            parts.append(text(words, min(x_of(line.points[-1][0]), inside), y1 + 18, "note", "middle"))
     parts.append(text(line.x_name, (x0 + x1) / 2, y1 + 18, "note", "middle"))
     if line.interval and len(line.interval) == len(line.points):
         upper = [(x, pair[1]) for (x, _y), pair in zip(line.points, line.interval, strict=True)]

@@ -38,6 +38,7 @@ class Vaults(RuleBasedStateMachine):
         for person in self.people.values():
             self.asset.approve(self.vault, 2**256 - 1, sender=person)
         self.priced = True
+        self.lied = False
 
     def worth(self, share_count=10**18):
         """A share's price, as a fraction: what is held for all, and all."""
@@ -45,6 +46,16 @@ class Vaults(RuleBasedStateMachine):
 
     def holds(self, person):
         return int(self.vault.balanceOf(person))
+
+    def leave(self, name, *arguments, sender):
+        """What leaving for the asset returns; None where a pool that lied has not what it says."""
+        try:
+            return getattr(self.vault, name)(*arguments, sender=sender)
+        except TransactionFailed as refusal:
+            reason = refusal.reason
+        assert reason == "not liquid: redeem in kind"
+        assert self.lied
+        return None
 
     # ------------------------------------------------------------ holders
 
@@ -58,8 +69,12 @@ class Vaults(RuleBasedStateMachine):
         shares = self.vault.previewDeposit(assets)
         if shares == 0:
             return
-        before = self.worth()
+        before, price = self.worth(), self.vault.previewMint(10**15)
         self.asset.mint(person, 2 * assets)
+        if self.vault.maxDeposit(person) == 0:  # a pool says it has gained more than is believed yet
+            with refused("not all that it says is believed"):
+                self.vault.deposit(assets, person, sender=person)
+            return
         if by_shares:
             cost = self.vault.previewMint(shares)
             assert cost <= assets  # what a deposit would give costs no more than the deposit
@@ -68,6 +83,8 @@ class Vaults(RuleBasedStateMachine):
             assert self.vault.deposit(assets, person, sender=person) == shares
         after = self.worth()
         assert after[0] * before[1] >= before[0] * after[1]  # nobody's share lost by it
+        # nor what it is worth when all is unlocked, up to the fee on a unit
+        assert self.vault.previewMint(10**15) >= price - price // 10**9 - 2
 
     @rule(role=st.sampled_from(HOLDERS), part=PARTS, by_shares=st.booleans())
     def somebody_leaves_for_the_asset(self, role, part, by_shares):
@@ -83,14 +100,20 @@ class Vaults(RuleBasedStateMachine):
             if shares == 0:
                 return
             expected = self.vault.previewRedeem(shares)
-            assert self.vault.redeem(shares, person, person, sender=person) == expected
+            paid = self.leave("redeem", shares, person, person, sender=person)
+            if paid is None:
+                return
+            assert paid == expected
             assert self.asset.balanceOf(person) == held + expected
         else:
             assets = self.vault.maxWithdraw(person) * part // 1_000
             if assets == 0:
                 return
             expected = self.vault.previewWithdraw(assets)
-            assert self.vault.withdraw(assets, person, person, sender=person) == expected
+            taken = self.leave("withdraw", assets, person, person, sender=person)
+            if taken is None:
+                return
+            assert taken == expected
             assert self.asset.balanceOf(person) == held + assets
         after = self.worth()
         # A pool that rounds against who withdraws may cost a unit.
@@ -136,6 +159,30 @@ class Vaults(RuleBasedStateMachine):
     def the_pool_loses(self, part):
         self.scene.pool.lose(self.scene.pool.totalAssets() * part // 1_000)
 
+    @rule()
+    def the_pool_lies(self):
+        """It says it has earned what it has not: so much of it counts this week, and no more."""
+        if not self.vault.held(1):
+            return
+        self.vault.settle()
+        self.lied = True
+        self.scene.pool.earn(10**20)
+        counted = self.vault.values()[2][1]
+        self.scene.pool.earn(10**20)
+        self.vault.settle()
+        assert self.vault.values()[2][1] == counted
+
+    @rule(bps=st.integers(9_000, 10_000))
+    def the_guardian_marks_down(self, bps):
+        if not self.vault.held(1):
+            with refused("no shares to mark"):
+                self.vault.mark_down(1, bps, sender=self.scene.guardian)
+            return
+        self.vault.settle()
+        before = self.vault.values()[2][1]
+        self.vault.mark_down(1, bps, sender=self.scene.guardian)
+        assert before * bps // 10_000 >= self.vault.values()[2][1] >= before * bps // 10_000 - 2
+
     @rule(amount=AMOUNTS)
     def somebody_donates(self, amount):
         self.asset.mint(self.vault, amount)
@@ -148,10 +195,19 @@ class Vaults(RuleBasedStateMachine):
         before = self.vault.values()
         if before[1] + sum(before[2]) < DOLLAR:
             return
+        reason = ""
         try:
             self.scene.rebalance(token_bps, min(pool_bps, 10_000 - token_bps))
-        except TransactionFailed:
-            return  # the pair's fee and size are beyond its slippage, or the turnover is used up
+        except TransactionFailed as refusal:
+            reason = refusal.reason
+        if reason:
+            # The pair's fee and size are beyond its slippage; the turnover is used up; it is there already;
+            # the feed of a token to be bought is stale.
+            allowed = {"slippage", "too much turnover", "nothing to move", "no valid price"}
+            assert reason in allowed or self.lied
+            return
+        if self.vault.tripped():
+            return
         _, idle, values, _ = self.vault.values()
         gross = idle + sum(values)
         assert gross >= (before[1] + sum(before[2])) * 98 // 100 - 4  # twice the whole, at 1 %
@@ -192,8 +248,7 @@ class Vaults(RuleBasedStateMachine):
             kept = 10_000 - self.scene.options.spread_bps
             paid = self.vault.convertToAssets(self.vault.maxRedeem(each)) * kept // 10_000
             assert paid <= most + 3 + a_share
-            # where cash is short, redeeming stops before the spread is counted: it promises less, never more
-            assert paid >= most * kept // 10_000 - 3 - a_share
+            assert paid >= most - 3 - a_share
 
     @invariant()
     def previews_never_promise_too_much(self):
@@ -220,10 +275,10 @@ class Vaults(RuleBasedStateMachine):
             with self.scene.bench.undone():
                 self.asset.mint(visitor, assets)
                 self.asset.approve(self.vault, assets, sender=visitor)
-                if self.vault.previewDeposit(assets) == 0:
+                if self.vault.previewDeposit(assets) == 0 or self.vault.maxDeposit(visitor) == 0:
                     continue
                 shares = self.vault.deposit(assets, visitor, sender=visitor)
-                assert self.vault.redeem(shares, visitor, visitor, sender=visitor) <= assets
+                assert (self.leave("redeem", shares, visitor, visitor, sender=visitor) or 0) <= assets
 
     @invariant()
     def with_time_everything_is_unlocked(self):
@@ -232,8 +287,10 @@ class Vaults(RuleBasedStateMachine):
         with self.scene.bench.undone():
             self.scene.wait(0)  # a gain is noticed when there are prices
             self.vault.settle()
+            # What a pool says beyond what is believed yet counts later, and is locked then.
+            believed = self.vault.maxDeposit(self.scene.till) > 0
             self.scene.wait(8 * DAY)
-            if self.priced_now():
+            if self.priced_now() and believed:
                 assert self.vault.values()[3] == 0
 
     @invariant()
@@ -253,8 +310,8 @@ def test_a_vault_keeps_its_promises():
     run_state_machine_as_test(
         Vaults,
         settings=settings(
-            max_examples=6,
-            stateful_step_count=12,
+            max_examples=8,
+            stateful_step_count=20,
             derandomize=True,
             deadline=None,
             suppress_health_check=list(HealthCheck),

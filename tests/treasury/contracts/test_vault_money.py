@@ -79,6 +79,18 @@ def test_the_most_is_what_can_be_done(scene):
     vault.redeem(vault.maxRedeem(OTHER), OTHER, OTHER, sender=OTHER)
 
 
+def test_where_cash_is_short_all_of_it_can_be_redeemed_for():
+    """The spread of what is redeemed stays: a hundred that are idle pay for more shares than are worth a hundred."""
+    scene = Scene(Options(spread_bps=100, fee_bps=0))
+    vault = scene.vault
+    scene.deposit("saver", 1_000 * DOLLAR)
+    scene.rebalance(0, 9_000)
+    scene.pool.freeze(True)
+    assert vault.maxWithdraw(SAVER) == 100 * DOLLAR
+    most = vault.maxRedeem(SAVER)
+    assert vault.redeem(most, SAVER, SAVER, sender=SAVER) in range(100 * DOLLAR - 2, 100 * DOLLAR + 1)
+
+
 def test_nothing_is_issued_or_taken_for_nothing(scene):
     vault = scene.vault
     scene.asset.mint(vault, 10**13)

@@ -603,18 +603,20 @@ def _accrued() -> (ICreditPool.Books, uint256[8], uint256, uint256, uint256, uin
         senior=tranches >> 128, junior=tranches & LOW, fees=(sums >> 40) & (2**88 - 1), debt=sums >> 128, debts=empty(uint256[8])
     )
     elapsed: uint256 = block.timestamp - (sums & (2**40 - 1))
-    words: uint256[8] = self._tiers
+    words: uint256[8] = empty(uint256[8])
     if books.debt == 0:
         return books, words, 0, 0, 0, 0
     rate: uint256 = self._rate(books)
     total: uint256 = 0
     risk: uint256 = 0
     for index: uint256 in range(TIER_COUNT, bound=8):
-        debt: uint256 = words[index] >> 152
+        word: uint256 = self._tiers[index]
+        debt: uint256 = word >> 152
+        words[index] = word
         if debt > 0 and elapsed > 0:
             spread: uint256 = ((TIERS[index] >> 96) & MASK) * (WAD // BPS)
             grown: uint256 = debt * interest._growth(rate + spread, elapsed) * 2**24 // WAD
-            grown += (words[index] >> 128) & (2**24 - 1)
+            grown += (word >> 128) & (2**24 - 1)
             rest: uint256 = grown & (2**24 - 1)
             grown >>= 24
             if grown > 0:
@@ -622,7 +624,7 @@ def _accrued() -> (ICreditPool.Books, uint256[8], uint256, uint256, uint256, uin
                 risk += grown * spread // (rate + spread)
                 debt += grown
                 self._require_fits(debt)
-            words[index] = (debt << 152) | (rest << 128) | (words[index] & LOW)
+            words[index] = (debt << 152) | (rest << 128) | (word & LOW)
         books.debts[index] = debt
     if total == 0:
         return books, words, 0, 0, 0, rate
@@ -658,9 +660,10 @@ def _accrue() -> ICreditPool.Books:
     books, words, total, fee, to_junior, rate = self._accrued()
     if self._supply_before & (2**64 - 1) != block.number:
         self._supply_before = ((books.senior + books.junior) << 64) | block.number
-    for index: uint256 in range(TIER_COUNT, bound=8):
-        if self._tiers[index] != words[index]:
-            self._tiers[index] = words[index]
+    if books.debt > 0:
+        for index: uint256 in range(TIER_COUNT, bound=8):
+            if self._tiers[index] != words[index]:
+                self._tiers[index] = words[index]
     if total > 0:
         self._set_tranches(books.senior, books.junior)
         log ICreditPool.Accrued(interest=total, fee=fee, to_junior=to_junior, base_rate_bps=rate * BPS // WAD)

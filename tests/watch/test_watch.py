@@ -109,7 +109,7 @@ def test_a_model_is_trained_reported_and_used(koinon, file, tmp_path):
         assert all(each.key.startswith("case ") for each in urgent)
         case = watch.queue(1)[0]
         watch.decide(case.id, "confirmed", who="reviewer", why="Known.")
-        edges, illicit = read_labelled(file, "illicit")
+        edges, illicit, _ = read_labelled(file, "illicit")
         document, retrained = watch.train(edges, illicit, data="the same", draws=5)
     assert retrained is not None
     assert retrained.used == len(case.edges)

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from koinon.chain.index import EventIndex
 from koinon.errors import BadInput, NotFound
@@ -224,6 +225,7 @@ class Watch:
         *,
         data: str,
         planted: Planted | None = None,
+        known_at: NDArray[np.int64] | None = None,
         budget: float = 0.05,
         rules: Rules | None = None,
         draws: int = 200,
@@ -238,14 +240,19 @@ class Watch:
         ----------
         data : str
             What the transfers are, in words.
+        planted : Planted, optional
+            The truth about them, where they are simulated.
+        known_at : int64[n], optional
+            Unix seconds when each label was known; what became known after the measured part began is not
+            learned from.
 
         Errors as `report.report`.
         """
         if len(edges) == 0:
             raise BadInput("There are no transfers to learn from.", code="watch.learn")
-        table, champion = Table.of(edges, rules), self.model
+        table, champion = Table.of(edges, rules, known_at), self.model
         services = None
-        if planted is not None:
+        if planted is not None and (planted.service >= 0).any():
             services = {name: planted.service == at for at, name in enumerate(SERVICES)}
         patterns = None if planted is None else planted.pattern
         part = split_by_time(edges, patterns=patterns).measure

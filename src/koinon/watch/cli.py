@@ -5,19 +5,28 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from koinon.chain.address import checksum
 from koinon.errors import BadInput
+from koinon.markets.history.facts import Facts
+from koinon.markets.history.history import History
+from koinon.markets.history.tables import read_rows
+from koinon.markets.simulation.truth import read as read_truth
 from koinon.terminal import Session, json_option
 from koinon.watch.api import Scan, Watch, described
 from koinon.watch.cases.record import OPEN, STATUSES
 from koinon.watch.graph.cli import columns_option, features, named_columns
 from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.following import CONFIRMATIONS
-from koinon.watch.graph.importing import read_edges, read_labelled
+from koinon.watch.graph.importing import from_history, read_edges, read_labelled
+from koinon.watch.graph.streaming_cli import stream
+from koinon.watch.laundering.cli import COMMANDS as FOLLOWING
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.shelf import READERS
+from koinon.watch.laundering.truth import label_chain
 from koinon.watch.liquidity.cli import liquidity
 from koinon.watch.monitors.cli import COMMANDS as MONITORING
 from koinon.watch.shown import show_case, show_cases, show_lists, show_report, show_scan, show_screened
@@ -80,6 +89,8 @@ def lists(session: Session, *, path: Path | None, kind: str, as_of: str) -> None
 @columns_option
 @click.option("--threshold", type=float, help="The sum that transfers stay just below; 0 looks for none.")
 @click.option("--look-only", is_flag=True, help="Print what is found; keep no cases.")
+@click.option("--asset", metavar="TOKEN", help="FILE has rows of a chain's events: this token's payments.")
+@click.option("--facts", "facts_file", type=FILE, help="With --asset: JSON with tokens' decimals.")
 @json_option
 @click.pass_obj
 def scan(
@@ -91,14 +102,19 @@ def scan(
     columns: str,
     threshold: float | None,
     look_only: bool,
+    asset: str | None,
+    facts_file: Path | None,
 ) -> None:
     """Look for laundering in FILE (Parquet, CSV, DuckDB), or on the chain; findings become cases."""
     rules = Rules() if threshold is None else Rules(threshold=threshold)
     if (file is None) != chain:
         raise BadInput("Give a file, or --chain.", code="watch.file")
+    if (chain and asset) or (facts_file is not None and asset is None):
+        raise BadInput("--facts goes with --asset, and --asset with a file of rows.", code="watch.file")
     with _watch(session) as watch:
         if file is not None:
-            found = watch.scan(read_edges(file, named_columns(columns)), rules=rules, keep=not look_only)
+            edges = _paid_in(file, asset, facts_file) if asset else read_edges(file, named_columns(columns))
+            found = watch.scan(edges, rules=rules, keep=not look_only)
         else:
             found = _of_chain(session, watch.home, rules, confirmations, keep=not look_only)
     session.terminal.result(
@@ -161,6 +177,12 @@ def decide(session: Session, *, case_id: int, status: str, who: str, why: str) -
 @click.argument("file", required=False, type=FILE)
 @click.option("--label", default="illicit", show_default=True, help="The column that says what is illicit.")
 @click.option("--simulated", is_flag=True, help="Simulated transfers instead of a file.")
+@click.option(
+    "--truth",
+    type=FILE,
+    help="This node's chain instead of a file, with the truth that `koinon markets fill` wrote.",
+)
+@click.option("--known-at", default="", help="The column that says when each label was known.")
 @columns_option
 @click.option("--budget", default=0.05, show_default=True, help="Share of transfers that can be looked at.")
 @click.option("--seed", default=0, show_default=True)
@@ -172,19 +194,30 @@ def train(
     file: Path | None,
     label: str,
     simulated: bool,
+    truth: Path | None,
+    known_at: str,
     columns: str,
     budget: float,
     seed: int,
 ) -> None:
-    """Learn to rank from labelled transfers in FILE and from decided cases; measure on the later ones."""
-    if (file is None) != simulated:
-        raise BadInput("Give a file, or --simulated.", code="watch.file")
+    """Learn to rank from labelled transfers in FILE and from decided cases; measure on the later ones.
+
+    With --known-at, labels that became known after the later transfers began are not learned from.
+    """
+    if (file is not None) + simulated + (truth is not None) != 1:
+        raise BadInput("Give a file, --simulated, or --truth FILE.", code="watch.file")
+    if known_at and file is None:
+        raise BadInput("--known-at names a column of a file.", code="watch.file")
     with _watch(session) as watch:
-        if file is None:
+        if truth is not None:
+            document = _by_truth(session, watch, truth, budget, seed)
+        elif file is None:
             document, _ = watch.train_simulated(seed=seed, budget=budget)
         else:
-            edges, illicit = read_labelled(file, label, named_columns(columns))
-            document, _ = watch.train(edges, illicit, data=f"the file {file.name}", budget=budget, seed=seed)
+            edges, illicit, known = read_labelled(file, label, named_columns(columns), known_at=known_at)
+            document, _ = watch.train(
+                edges, illicit, data=f"the file {file.name}", known_at=known, budget=budget, seed=seed
+            )
     session.terminal.result(document, lambda terminal: show_report(terminal, document))
 
 
@@ -202,7 +235,7 @@ group.add_command(features)
 group.add_command(liquidity)
 
 
-for _command in MONITORING:
+for _command in (*FOLLOWING, stream, *MONITORING):
     group.add_command(_command)
 
 
@@ -217,6 +250,38 @@ def _of_chain(session: Session, home: Path, rules: Rules, confirmations: int, *,
         with Watch(home, index=node.index) as watch:
             edges: Edges = watch.chain_edges(decimals=decimals, confirmations=confirmations)
             return watch.scan(edges, rules=rules, keep=keep)
+
+
+def _paid_in(file: Path, asset: str, facts_file: Path | None) -> Edges:
+    """A token's payments among a chain's rows."""
+    facts = Facts.load(facts_file) if facts_file is not None else Facts()
+    token = checksum(asset)
+    edges = from_history(History.of(read_rows([file], facts), facts), token)
+    if not len(edges):
+        raise BadInput(f"No row of {file.name} is a payment in {token}.", code="watch.file")
+    return edges
+
+
+def _by_truth(session: Session, watch: Watch, path: Path, budget: float, seed: int) -> dict[str, Any]:
+    document = read_truth(path)
+    with session.node() as node:
+        node.index.sync()
+        head = node.index.head()
+        planted = label_chain(
+            node.index,
+            document,
+            decimals=int(node.chain.coin.call("decimals")),
+            through_block=-1 if head is None else head.number,
+        )
+    told, _ = watch.train(
+        planted.edges,
+        planted.illicit,
+        data=f"a chain that a simulated market filled ({path.name})",
+        planted=planted,
+        budget=budget,
+        seed=seed,
+    )
+    return told
 
 
 def _lines(path: Path | None) -> list[str]:

@@ -57,12 +57,19 @@ def read_edges(path: Path, columns: Columns | None = None, *, table: str = "edge
 
 
 def read_labelled(
-    path: Path, label: str, columns: Columns | None = None, *, table: str = "edges"
-) -> tuple[Edges, NDArray[np.bool_]]:
-    """The same, with a column that says of each transfer whether it is illicit (0 or 1, false or true)."""
-    with sorted_on_disk(path, columns, table=table, label=label) as opened:
-        found = opened.connection.execute("SELECT label FROM sorted ORDER BY row").fetchnumpy()
-        return opened.edges(0, opened.count), np.ma.getdata(found["label"]).astype(np.bool_)
+    path: Path, label: str, columns: Columns | None = None, *, table: str = "edges", known_at: str = ""
+) -> tuple[Edges, NDArray[np.bool_], NDArray[np.int64] | None]:
+    """The same, with a column that says of each transfer whether it is illicit (0 or 1, false or true), and
+    (``known_at``) one that says when that was known, as a time; None without it.
+
+    BadInput (``watch.file``), too, where a label or the time it was known at is missing.
+    """
+    with sorted_on_disk(path, columns, table=table, label=label, known_at=known_at) as opened:
+        found = opened.connection.execute("SELECT label, known_at FROM sorted ORDER BY row").fetchnumpy()
+        if known_at and np.ma.getmaskarray(found["known_at"]).any():
+            raise BadInput(f"{path.name}: a row does not say when its label was known.", code="watch.file")
+        known = np.ma.getdata(found["known_at"]).astype(np.int64) if known_at else None
+        return opened.edges(0, opened.count), np.ma.getdata(found["label"]).astype(np.bool_), known
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,13 @@ class OnDisk:
 
 @contextmanager
 def sorted_on_disk(
-    path: Path, columns: Columns | None = None, *, table: str = "edges", memory: str = MEMORY, label: str = ""
+    path: Path,
+    columns: Columns | None = None,
+    *,
+    table: str = "edges",
+    memory: str = MEMORY,
+    label: str = "",
+    known_at: str = "",
 ) -> Iterator[OnDisk]:
     """A file's transfers, accounts numbered, in the order of time; errors as `read_edges`.
 
@@ -107,6 +120,8 @@ def sorted_on_disk(
         The most DuckDB may use, such as ``1GB``; beyond that it uses the disk.
     label : str
         A column of true and false to keep beside them, if any.
+    known_at : str
+        A column of times to keep beside them, if any.
     """
     duckdb = required("duckdb", extra="watch")
     named = columns or Columns()
@@ -117,7 +132,7 @@ def sorted_on_disk(
             connection.execute("SET threads = 2")
             connection.execute("SET preserve_insertion_order = true")
             try:
-                _load(connection, _relation(connection, path, table), named, label)
+                _load(connection, _relation(connection, path, table), named, label, known_at)
             except duckdb.Error as fault:
                 raise BadInput(
                     f"{path.name} cannot be read as transfers ({str(fault).splitlines()[0]}).",
@@ -204,14 +219,15 @@ def _relation(connection: Any, path: Path, table: str) -> str:
     return f"{READERS[path.suffix]}('{text}'{options})"
 
 
-def _load(connection: Any, relation: str, named: Columns, label: str) -> None:
+def _load(connection: Any, relation: str, named: Columns, label: str, known_at: str) -> None:
     source, target, timestamp, amount = (f'"{name}"' for name in _listed(named))
-    text = f"CAST({timestamp} AS VARCHAR)"
-    moment = f"coalesce(TRY_CAST({text} AS BIGINT), epoch(TRY_CAST({text} AS TIMESTAMP)))"
+    moment = _moment(timestamp)
+    known = _moment('"' + known_at.replace('"', "") + '"') if known_at else "NULL"
     judged = '"' + label.replace('"', "") + '"::BOOLEAN' if label else "NULL"
     connection.execute(
         f"CREATE TABLE given_rows AS SELECT {source}::VARCHAR AS source, {target}::VARCHAR AS target, "  # noqa: S608
-        f"({moment})::BIGINT AS timestamp, TRY_CAST({amount} AS DOUBLE) AS amount, {judged} AS label "
+        f"({moment})::BIGINT AS timestamp, TRY_CAST({amount} AS DOUBLE) AS amount, {judged} AS label, "
+        f"({known})::BIGINT AS known_at "
         f"FROM {relation}"
     )
     connection.execute(
@@ -220,10 +236,16 @@ def _load(connection: Any, relation: str, named: Columns, label: str) -> None:
     )
     connection.execute(
         "CREATE TABLE sorted AS SELECT row_number() OVER (ORDER BY e.timestamp, e.rowid) - 1 AS row, "
-        "s.id AS source, t.id AS target, e.timestamp, e.amount, e.label FROM given_rows e "
+        "s.id AS source, t.id AS target, e.timestamp, e.amount, e.label, e.known_at FROM given_rows e "
         "JOIN names s ON s.name = e.source JOIN names t ON t.name = e.target ORDER BY row"
     )
     connection.execute("DROP TABLE given_rows")
+
+
+def _moment(column: str) -> str:
+    """A column of Unix seconds or of dates, as Unix seconds."""
+    text = f"CAST({column} AS VARCHAR)"
+    return f"coalesce(TRY_CAST({text} AS BIGINT), epoch(TRY_CAST({text} AS TIMESTAMP)))"
 
 
 def _listed(named: Columns) -> tuple[str, ...]:

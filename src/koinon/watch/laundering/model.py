@@ -161,7 +161,7 @@ def learn(
         raise BadInput("Every transfer has a label, and the budget is a share.", code="watch.learn")
     if patterns is None:
         patterns = clusters(table.edges, illicit)
-    split = split_by_time(table.edges, patterns=patterns)
+    split = split_by_time(table.edges, patterns=patterns, known_at=table.known_at)
     first, second = split.learning, split.choosing
     used = tuple(names() if columns is None else columns)
     for part in (first, second):

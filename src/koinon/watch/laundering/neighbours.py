@@ -68,14 +68,13 @@ def compare(
     BadInput
         As `table.split_by_time` and `measuring.average_precision`.
     """
-    split = split_by_time(edges)
+    split = split_by_time(edges, patterns=clusters)
     every = days(edges)
     later = split.measure
     found = {}
     for kind in KINDS:
-        weights = learn(
-            [day for day in every if day.rows.stop <= split.choose.start], edges, illicit, kind, seed
-        )
+        before = [day for day in every if day.rows.stop <= split.choose.start]
+        weights = learn(before, edges, illicit, kind, seed, left_out=split.purged)
         scores = np.zeros(len(edges))
         for day in every:
             if day.rows.stop > later.start:
@@ -87,9 +86,17 @@ def compare(
 
 
 def learn(
-    every: list[Day], edges: Edges, illicit: Labels, kind: str, seed: int = 0, *, epochs: int = 30
+    every: list[Day],
+    edges: Edges,
+    illicit: Labels,
+    kind: str,
+    seed: int = 0,
+    *,
+    left_out: NDArray[np.int64] | None = None,
+    epochs: int = 30,
 ) -> dict[str, Any]:
-    """The network's weights after some rounds over these days."""
+    """The network's weights after some rounds over these days. Rows that are ``left_out`` are part of the
+    graph, as they were, and their labels are not learned from."""
     torch = required("torch", extra="torch")
     random = torch.Generator().manual_seed(seed)
     shapes = {
@@ -105,16 +112,23 @@ def learn(
         for name, shape in shapes.items()
     }
     optimizer = torch.optim.Adam(weights.values(), lr=0.01)
-    rate = float(np.mean(np.concatenate([illicit[day.rows] for day in every])))
+    used = np.ones(len(edges), dtype=np.bool_)
+    if left_out is not None:
+        used[left_out] = False
+    rate = float(np.mean(np.concatenate([illicit[day.rows][used[day.rows]] for day in every])))
     balance = torch.tensor(min(50.0, (1 - rate) / max(rate, 1e-6)))
     loss_of = torch.nn.functional.binary_cross_entropy_with_logits
-    prepared = [(_graph(day, kind, seed), *_ends(day, edges), illicit[day.rows]) for day in every]
+    prepared = [
+        (_graph(day, kind, seed), *_ends(day, edges), illicit[day.rows], torch.from_numpy(used[day.rows]))
+        for day in every
+        if used[day.rows].any()
+    ]
     for _ in range(epochs):
-        for graph, source, target, about, truth in prepared:
+        for graph, source, target, about, truth, kept in prepared:
             optimizer.zero_grad()
             logits = _forward(weights, graph, source, target, about)
             wanted = torch.from_numpy(truth.astype(np.float32))
-            loss_of(logits, wanted, pos_weight=balance).backward()
+            loss_of(logits[kept], wanted[kept], pos_weight=balance).backward()
             optimizer.step()
     return weights
 

@@ -42,15 +42,18 @@ class Table:
         What each completes, as `typologies.COLUMNS`; nothing where it is dust.
     patterns : Patterns
         What the rules saw in the same transfers.
+    known_at : int64[n], optional
+        Unix seconds when each label was known; at once, without it.
     """
 
     edges: Edges
     features: NDArray[np.float32]
     completed: NDArray[np.float32]
     patterns: Patterns
+    known_at: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, edges: Edges, rules: Rules | None = None) -> Self:
+    def of(cls, edges: Edges, rules: Rules | None = None, known_at: NDArray[np.int64] | None = None) -> Self:
         """Compute the columns; errors as `typologies.look`."""
         patterns = look(edges, rules)
         windows = patterns.spread(window_features(patterns.edges), len(edges))
@@ -69,6 +72,7 @@ class Table:
             np.concatenate([columns, windows, np.stack(ratios, axis=1), completed], axis=1),
             completed,
             patterns,
+            known_at,
         )
 
     def chosen(self, columns: Sequence[str]) -> NDArray[np.float32]:
@@ -81,7 +85,8 @@ class Table:
 class Split:
     """Rows in the order of time: the earliest to learn from, then to choose by, then to measure on.
 
-    ``purged`` rows stand in the first two, but their pattern goes on in a later part: they are not used.
+    ``purged`` rows stand in the first two, but their pattern goes on in a later part, or their label was not
+    known yet when that began: they are not used.
     """
 
     learn: slice
@@ -101,7 +106,11 @@ class Split:
 
 
 def split_by_time(
-    edges: Edges, shares: Sequence[float] = SHARES, *, patterns: NDArray[np.int32] | None = None
+    edges: Edges,
+    shares: Sequence[float] = SHARES,
+    *,
+    patterns: NDArray[np.int32] | None = None,
+    known_at: NDArray[np.int64] | None = None,
 ) -> Split:
     """Cut at moments, never within one: every row to measure on is later than every row before it.
 
@@ -111,6 +120,8 @@ def split_by_time(
     ----------
     patterns : int32[n], optional
         Which pattern each row belongs to (-1: none). One that a cut divides is purged from before the cut.
+    known_at : int64[n], optional
+        Unix seconds when each label was known. One that was not when the measured part began is purged.
 
     Raises
     ------
@@ -134,6 +145,9 @@ def split_by_time(
         np.maximum.at(ends, patterns[known], known)
         last = ends[patterns[known]]
         purged = known[((known < first) & (last >= first)) | ((known < second) & (last >= second))]
+    if known_at is not None:
+        late = np.flatnonzero(known_at[:second] > edges.timestamp[second])
+        purged = np.union1d(purged, late)
     return Split(slice(0, first), slice(first, second), slice(second, len(edges)), purged)
 
 

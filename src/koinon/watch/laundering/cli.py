@@ -93,7 +93,7 @@ def neighbours(
     if (file is None) != simulated:
         raise BadInput("Give a file, or --simulated.", code="watch.file")
     if file is None:
-        planted = plant(seed=seed, patterns=48)
+        planted = plant(seed=seed, patterns=96)
         edges, illicit, patterns = planted.edges, planted.illicit, planted.pattern
         data = f"simulated transfers with planted laundering; not a real chain (seed {seed})"
     else:

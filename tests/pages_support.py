@@ -22,7 +22,16 @@ from koinon.chain.keys import Key
 from koinon.chain.network import Network
 from koinon.works.api import Works
 from koinon.works.registration import Card, Registration
-from tests.console.wallet_support import House, browser, open_console, send, token
+from tests.console.wallet_support import (
+    House,
+    Wallet,
+    browser,
+    open_console,
+    send,
+    send_json,
+    sign_in,
+    token,
+)
 
 PATIENCE_S = 60.0
 COIN = 10**6
@@ -69,6 +78,24 @@ class Visit:
     def agree(self, path: str) -> str:
         assert send(self.client, f"{path}/begin").status_code == 303
         page = self.finished(path)
+        assert state(page) == "done", page
+        return page
+
+    def agree_by_wallet(self, path: str, wallet: Wallet) -> str:
+        """Agree, and let a wallet answer whatever it is asked for; the page that says what happened."""
+        assert send(self.client, f"{path}/begin").status_code == 303
+        deadline = time.monotonic() + PATIENCE_S
+        answered: set[str] = set()
+        while state(page := self.client.get(path).text) == "running":
+            assert time.monotonic() < deadline, page
+            asked = self.client.get(f"{path}/wish").json()
+            if asked is None or asked["id"] in answered:
+                time.sleep(0.02)
+                continue
+            answered.add(asked["id"])
+            text = wallet.request(asked["method"], asked["params"])
+            send_json(self.client, f"{path}/answer", {"wish": asked["id"], "kind": "result", "text": text})
+        page = html.unescape(page)
         assert state(page) == "done", page
         return page
 
@@ -128,6 +155,14 @@ class Town:
         name = self.app.state.sessions.begin("wallet", address)
         visit.client.cookies.set(self.app.state.sessions.cookie, name)
         visit.address = address
+        return visit
+
+    def wallet(self, wallet: Wallet) -> Visit:
+        """Somebody with a wallet, who has some ETH for gas."""
+        self.house.fund(wallet.address)
+        visit = self.nobody()
+        assert sign_in(visit.client, wallet).status_code == 200
+        visit.address = wallet.address
         return visit
 
     def coins(self, account: str) -> int:

@@ -15,6 +15,7 @@ from koinon.markets import exploring
 from koinon.markets.api import Markets
 from koinon.markets.feeds import Feed, Terms, scaled
 from koinon.markets.tokens import balance_of
+from tests.console.wallet_support import Wallet
 from tests.markets.test_pairs import DOLLAR, ETHER, new_token
 from tests.pages_support import open_town, words
 
@@ -134,6 +135,15 @@ def test_a_swap_is_quoted_reviewed_and_made(town, pair, ether, rich):
     got = balance_of(town.chain, ether.address, rich.address) - before
     assert got >= Decimal(fields["minimum"]) * ETHER
     assert "1,000.00 tUSD brought" in done
+
+
+def test_a_wallet_swaps_and_signs_each_step_in_the_browser(town, pair, ether):
+    wallet = Wallet(town.chain)
+    visit = town.wallet(wallet)
+    town.pay(wallet.address, 100 * DOLLAR)
+    asked = {"pool": pair.address, "give": town.chain.coin.address, "amount": "100"}
+    visit.agree_by_wallet(visit.ask("markets.swap", **asked), wallet)
+    assert balance_of(town.chain, ether.address, wallet.address) > 0
 
 
 def test_a_swap_whose_price_moved_is_refused_before_signing(town, pair, ether, rich):

@@ -10,6 +10,7 @@ import pytest
 
 from koinon.treasury.api import Treasury
 from koinon.treasury.vault import DELAY_S
+from tests.console.wallet_support import Wallet
 from tests.pages_support import open_town, words
 from tests.treasury.market_support import World, move_on, send
 
@@ -113,6 +114,19 @@ def test_money_goes_in_and_out_by_reviews(town, vault, holder):
     events = words(holder.page(f"/vaults/{vault}"))
     for what in ("Somebody deposited", "Somebody withdrew", "Somebody took a part in kind"):
         assert what in events
+
+
+def test_a_wallet_deposits_and_leaves_in_kind_each_step_signed_in_the_browser(town, vault):
+    wallet = Wallet(town.chain)
+    visit = town.wallet(wallet)
+    town.pay(wallet.address, 100 * COIN)
+    visit.agree_by_wallet(visit.ask("treasury.deposit", vault=vault, amount="100"), wallet)
+    page = visit.page(f"/vaults/{vault}")
+    assert "You hold" in page
+    visit.agree_by_wallet(visit.ask("treasury.in_kind", vault=vault, percent="100"), wallet)
+    sent = [method for method, _ in wallet.asked if method == "eth_sendTransaction"]
+    assert len(sent) == 3, "allow, deposit, leave"
+    assert town.coins(wallet.address) > 0
 
 
 @pytest.mark.parametrize(
@@ -224,7 +238,7 @@ def test_a_kept_report_is_shown_with_its_intervals(town, vault):
         def to_dict(self):
             return report
 
-    place = treasury.keep_report(vault, Kept())  # type: ignore[arg-type]
+    place = treasury.reports.keep(vault, Kept())  # type: ignore[arg-type]
     page = town.nobody().page(f"/vaults/{vault}")
     assert "0.90 [0.10, 1.70]" in page
     assert "beyond chance" in page

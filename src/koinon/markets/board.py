@@ -55,6 +55,7 @@ class FeedState:
 
     address: str
     terms: Terms
+    quote_token: str
     price: Decimal | None
     from_feeders: Decimal | None
     average: Decimal | None
@@ -94,7 +95,7 @@ class Board:
         self._lock = threading.RLock()
         self._reader = PoolReader(chain)
         self._tokens: dict[str, Token] = {}
-        self._terms: dict[str, Terms] = {}
+        self._terms: dict[str, tuple[Terms, str]] = {}
         self._kept: dict[Any, tuple[Any, Any]] = {}
 
     def block(self) -> int:
@@ -208,22 +209,16 @@ class Board:
             each
             for each in feeds
             if each.terms.pair == pool.address
-            or (each.terms.base_token == self.sides(pool)[0].address and self._quoted(each) in pool.tokens)
+            or (each.terms.base_token == self.sides(pool)[0].address and each.quote_token in pool.tokens)
         ]
         return max(fits, key=lambda each: each.terms.pair == pool.address, default=None)
-
-    def _quoted(self, feed: FeedState) -> str:
-        _block, pools = self.pools()
-        pair = next((pool for pool in pools if pool.address == feed.terms.pair), None)
-        others = [token for token in pair.tokens if token != feed.terms.base_token] if pair else []
-        return others[0] if others else ""
 
     def _feed(self, address: str) -> FeedState | None:
         feed = Feed(self.chain, address)
         try:
             if address not in self._terms:
-                self._terms[address] = feed.terms()
-            terms = self._terms[address]
+                self._terms[address] = (feed.terms(), checksum(feed.contract.call("quote_token")))
+            terms, quoted = self._terms[address]
             reason, price = "", None
             try:
                 price = feed.contract.call("latestRoundData")
@@ -237,6 +232,7 @@ class Board:
         return FeedState(
             address,
             terms,
+            quoted,
             None if price is None else int(price[1]) * scale,
             None if feeders is None else int(feeders[1]) * scale,
             None if average is None else int(average) * scale,

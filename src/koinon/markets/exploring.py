@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from koinon.errors import BadInput
 from koinon.markets.board import Board
 from koinon.markets.forms import text_of
-from koinon.markets.pictured import MOST_TOKENS, Edge, Flow, Graph
+from koinon.markets.pictured import MOST_POOLS, MOST_TOKENS, Edge, Flow, Graph
 from koinon.markets.routing.books import Books
 from koinon.markets.routing.executor import flash
 from koinon.markets.routing.plan import Plan, Step
@@ -20,6 +20,8 @@ from koinon.markets.tokens import Token
 from koinon.web import gettext, url
 
 WEI: Final = 10**18
+DUST_PART: Final = 100
+"""Without a price of gas, cycles that earn less than this part of a coin count as nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,15 @@ def _plan(board: Board, pools: Sequence[Pool], coin: str, wei: float) -> Plan:
     from koinon.markets.routing.arbitrage import arbitrage  # noqa: PLC0415  (scipy: only where it is asked)
 
     price = int(board.chain.rpc.call("eth_gasPrice"), 16) * wei if wei else 0.0
-    return arbitrage(pools, {coin: 1.0}, gas_price=price)
+    plan = arbitrage(pools, {coin: 1.0}, gas_price=price)
+    if wei or plan.value >= dust(board):
+        return plan
+    return replace(plan, steps=(), value=0.0)
+
+
+def dust(board: Board) -> int:
+    """What is too little to speak of, in the coin's smallest unit."""
+    return int(10 ** board.token(board.chain.coin.address).decimals) // DUST_PART
 
 
 def rows_of(board: Board, plan: Plan) -> list[Row]:
@@ -100,13 +110,14 @@ def graph_of(board: Board, pools: Sequence[Pool], plan: Plan) -> Graph:
             before = flows.get((pool.address, hop.coin_in), (0, 0))
             flows[pool.address, hop.coin_in] = (before[0] + amount, before[1] + out)
             amount = out
-    counts: dict[str, float] = {}
+    used = {address for address, _coin in flows}
+    counts: dict[str, int] = {}
     for pool in pools:
-        moves = any(address == pool.address for address, _coin in flows)
         for token in pool.tokens:
-            counts[token] = counts.get(token, 0) + (1_000 if moves else 1)
+            counts[token] = counts.get(token, 0) + (len(pools) if pool.address in used else 1)
     tokens = sorted(counts, key=lambda each: -counts[each])[:MOST_TOKENS]
-    shown = [pool for pool in pools if set(pool.tokens) <= set(tokens)]
+    inside = [pool for pool in pools if set(pool.tokens) <= set(tokens)]
+    shown = sorted(inside, key=lambda pool: pool.address not in used)[:MOST_POOLS]
     edges = [
         Edge(
             tokens.index(pool.tokens[0]),

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import threading
 from decimal import Decimal
 from typing import Any, Final
 
@@ -100,5 +103,13 @@ def board_of(ground: Any) -> Board:
     if found is None:
         found = Board(ground.chain, ground.index)
         ground.market_board = found
+        threading.Thread(target=_warm, name="markets", daemon=True).start()
     board: Board = found
     return board
+
+
+def _warm() -> None:
+    """Import what the explorer's first page would wait a second for."""
+    with contextlib.suppress(ImportError):
+        for package in ("scipy.sparse.linalg", "scipy.sparse.csgraph", "scipy.optimize"):
+            importlib.import_module(package)

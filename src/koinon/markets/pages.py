@@ -12,7 +12,7 @@ from starlette.responses import Response
 from koinon.errors import KoinonError, SetupError
 from koinon.markets.arbitraging import ARBITRAGE, LOCAL
 from koinon.markets.board import REASONS, Board, FeedState
-from koinon.markets.exploring import eth_price, graph_of, plan_now, rows_of
+from koinon.markets.exploring import dust, eth_price, graph_of, plan_now, rows_of
 from koinon.markets.forms import board_of, exact, unit_of
 from koinon.markets.pairs import at_least
 from koinon.markets.past import posted, prices
@@ -211,6 +211,7 @@ def arbitrage(request: Request) -> Response:
         block=block,
         eth=eth,
         priced=wei > 0,
+        dust=dust(board),
         local=LOCAL if board.chain.network.test_money else "",
         picture=draw_graph(graph_of(board, pools, plan)) if pools else None,
         lines=[_line(board, pool, feeds) for pool in pools[:50]],

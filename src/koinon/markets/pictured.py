@@ -20,6 +20,7 @@ from koinon.web.pictures.svg import Point, cut, element, number
 
 MOST_TOKENS: Final = 12
 """Tokens on the ring; those with most pools and those that something flows through come first."""
+MOST_POOLS: Final = 60
 MOST_LINES: Final = 4
 _DOT: Final = 9.0
 _SPREAD: Final = 0.16

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from koinon.chain.account import Account
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
@@ -20,6 +18,7 @@ from koinon.treasury.allocation.backtest import Plan, Report, ViewSource, backte
 from koinon.treasury.allocation.methods import METHODS, Views, allocate
 from koinon.treasury.allocation.prices import Prices, read_prices
 from koinon.treasury.charter_file import VaultTerms, read_charter
+from koinon.treasury.kept_reports import Reports
 from koinon.treasury.proposal import Move, Proposal, propose
 from koinon.treasury.rules import Change, Rules
 from koinon.treasury.vault import Announced, Charter, Limits, Slot, Strategy, VaultState
@@ -76,6 +75,11 @@ class Treasury:
         """The manager's and the guardian's side of vaults."""
         return Rules(self.chain, self._account)
 
+    @property
+    def reports(self) -> Reports:
+        """Walk-forward reports that are kept for vaults' pages."""
+        return Reports(self.home / "reports", self.chain.chain_id)
+
     @staticmethod
     def backtest(
         prices: Prices,
@@ -99,26 +103,6 @@ class Treasury:
     def ask_views(self, buyer: Buys, url: str, prices: Prices) -> BoughtViews:
         """Buy a model Work's views, and keep its evidence; errors as `buy_views`."""
         return buy_views(buyer, url, prices, self.home / "views")
-
-    # ------------------------------------------------------------ reports
-
-    def keep_report(self, address: str, report: Report) -> Path:
-        """Keep a walk-forward report beside a vault, for its page; the file. NotFound where no vault is."""
-        place = self._report_file(vaults.read_vault(self.chain, address).address)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2))
-        return place
-
-    def kept_report(self, address: str) -> dict[str, Any] | None:
-        """The report that was kept of a vault's methods, as `Report.to_dict`; None where there is none."""
-        try:
-            found = orjson.loads(self._report_file(address).read_bytes())
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) and found.get("rows") else None
-
-    def _report_file(self, address: str) -> Path:
-        return self.home / "reports" / f"{self.chain.chain_id}-{address}.json"
 
     # ------------------------------------------------------------ everyone
 
@@ -188,9 +172,10 @@ class Treasury:
                 code="treasury.balance",
             )
         if int(vault.call("maxDeposit", me)) < amount:
+            why = "claims to be worth more than counts yet" if state.valid else "has no valid price"
             raise PaymentError(
-                f"{state.name} takes no deposits now: something it holds has no valid price.",
-                hint="Wait until its feeds answer.",
+                f"{state.name} takes no deposits now: something it holds {why}.",
+                hint="Wait: until its feeds answer, or a sudden gain is counted, a tenth a week.",
                 code="treasury.no_deposits",
             )
         if int(coin.call("allowance", me, vault.address)) < amount:
@@ -236,6 +221,16 @@ class Treasury:
         event = vault.logs(self._send(vault.transaction("redeem", shares, me, me)), "Withdraw")[0]
         return PaidOut(int(event["shares"]), int(event["assets"]), {})
 
+    def in_kind(self, address: str, shares: int, owner: str, *, skip: Sequence[int] = ()) -> list[int]:
+        """What leaving in kind would give an owner now: of the asset, then of each slot; sends nothing.
+
+        TransactionFailed with the vault's reason where it would refuse.
+        """
+        skipped = sum(1 << number for number in set(skip))
+        asked = (shares, owner, owner, skipped, [0] * (vaults.SLOTS + 1))
+        vault = vaults.vault_at(self.chain, address)
+        return [int(amount) for amount in vault.call("redeem_in_kind", *asked, sender=owner)]
+
     def withdraw_in_kind(
         self,
         address: str,
@@ -246,14 +241,8 @@ class Treasury:
     ) -> PaidOut:
         """Take one's part of everything that is held: needs no price, no role and no trade.
 
-        Parameters
-        ----------
-        shares : int, optional
-            In the smallest unit; all one has by default.
-        skip : sequence of int
-            Slots to leave behind: for tokens that cannot be moved, or whose price lies.
-        tolerance_bps : int
-            How much less of anything than it would be now is still taken; TransactionFailed otherwise.
+        ``skip`` numbers of slots to leave behind, whose token cannot be moved or whose price lies. More than
+        ``tolerance_bps`` less of anything than it would be now is refused (TransactionFailed).
         """
         state, me = self.vault(address), self._acting.address
         vault = vaults.vault_at(self.chain, address)
@@ -261,7 +250,7 @@ class Treasury:
         if given <= 0:
             raise PaymentError(f"{me} has no shares of {state.name}.", code="treasury.no_shares")
         asked = (given, me, me, sum(1 << number for number in set(skip)))
-        expected = vault.call("redeem_in_kind", *asked, [0] * (vaults.SLOTS + 1), sender=me)
+        expected = self.in_kind(address, given, me, skip=skip)
         least = [amount * (vaults.WHOLE_BPS - tolerance_bps) // vaults.WHOLE_BPS for amount in expected]
         receipt = self._send(vault.transaction("redeem_in_kind", *asked, least))
         amounts = vault.logs(receipt, "WithdrawnInKind")[0]["amounts"]

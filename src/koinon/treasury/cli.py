@@ -79,7 +79,8 @@ def backtest(
     documents = [report.to_dict() for report in reports]
     if keep_for:
         with session.node() as node:
-            Treasury.of(node).keep_report(keep_for, reports[-1])
+            treasury = Treasury.of(node)
+            treasury.reports.keep(treasury.vault(keep_for).address, reports[-1])
 
     def show(terminal: Terminal) -> None:
         for report in reports:

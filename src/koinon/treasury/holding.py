@@ -190,9 +190,8 @@ def _prepare_in_kind(ground: Any, visitor: Visitor, fields: Fields) -> Review:
     treasury, state = opened(ground, fields)
     shares = part_of(fields, treasury.shares_of(state.address, me))
     left = skipped(fields, state)
-    mask = sum(1 << number for number in left)
     try:
-        amounts = contract_of(treasury, state).call("redeem_in_kind", shares, me, me, mask, [], sender=me)
+        amounts = treasury.in_kind(state.address, shares, me, skip=left)
     except TransactionFailed as refusal:
         raise PaymentError(
             gettext("The vault refuses it: %(reason)s.", reason=refusal.reason or refusal.message),

@@ -114,7 +114,7 @@ def vault(request: Request, address: str) -> Response:
     past = past_of(board, state) if state.gross or state.supply else Past([], [], (), ())
     targets = last_targets(board, state)
     weights = weights_of(state, targets)
-    report = treasury.kept_report(state.address)
+    report = treasury.reports.of(state.address)
     return render(
         request,
         "treasury/vault.html",

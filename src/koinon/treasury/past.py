@@ -167,4 +167,8 @@ def _traded(board: Board, address: str) -> Points:
         fields = event.decode(log)
         if fields["shares"] > 0 and fields["assets"] > 0:
             found.append((float(int(header["timestamp"], 16)), fields["assets"] / fields["shares"]))
-    return found
+    try:
+        now = int(vault.call("convertToAssets", RAY)) / RAY
+    except KoinonError:
+        return found
+    return [*found, (float(chain.next_timestamp()), now)] if now > 0 else found

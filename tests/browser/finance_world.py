@@ -35,6 +35,8 @@ MONTHS: Final = "0.1"
 MOST_BPS: Final = 6_000
 """The most of the vault that may be the token."""
 TURNOVER_BPS: Final = 8_000
+SLIPPAGE_BPS: Final = 300
+"""Simulated pairs follow what feeders say by their fee and some more."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def begin_vault(node: Node, token: str, feed: str, pair: str) -> str:
     me = node.operator.address
     charter = Charter(node.chain.coin.address, me, me, me, me, 0)
     strategy = Strategy(Kind.TOKEN, token, feed, pair, 6 * 3_600, 0, MOST_BPS)
-    limits = Limits(TURNOVER_BPS, 100, 2_000, 500)
+    limits = Limits(TURNOVER_BPS, SLIPPAGE_BPS, 2_000, 500)
     treasury = Treasury.of(node)
     vault = treasury.create(VaultTerms("Tides", "TIDE", charter, limits, (strategy,))).address
     node.chain.sender(node.operator).send(node.chain.coin.transaction("mint", me, 1_000 * COIN))

@@ -13,9 +13,20 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from koinon.node import Node
+from koinon.treasury.api import Treasury
 from koinon.watch.api import Watch
 from tests.browser import browsing
-from tests.browser.finance_world import Finance, crash, financed, gap, pool_now, push
+from tests.browser.finance_world import (
+    MOST_BPS,
+    SLIPPAGE_BPS,
+    TURNOVER_BPS,
+    Finance,
+    crash,
+    financed,
+    gap,
+    pool_now,
+    push,
+)
 from tests.browser.world import COIN, Place
 from tests.ports import own_ports
 
@@ -49,6 +60,25 @@ def guest(browser: Browser, exchange: Exchange) -> Iterator[Page]:
 @pytest.fixture
 def operator(browser: Browser, exchange: Exchange) -> Iterator[Page]:
     yield from _visitor(browser, lambda page: browsing.come_in_as_operator(page, exchange[0]))
+
+
+def test_a_vault_is_rebalanced_as_far_as_its_bounds_let(exchange, operator):
+    place, finance = exchange
+    operator.goto(f"{place.base}/vaults")
+    operator.locator(f"a[href$='/vaults/{finance.vault}']").first.click()
+    operator.fill("#weight_0", "75")
+    operator.locator("form[action$='/act/treasury.rebalance'] button").click()
+    operator.get_by_text("bounds and turnover allow no more").wait_for()
+    operator.get_by_text("the vault accepts it").wait_for()
+    browsing.agree(operator)
+    operator.goto(f"{place.base}/vaults/{finance.vault}")
+    operator.get_by_role("heading", level=1, name=re.compile("within its bounds")).wait_for()
+    with Node.open(place.settings()) as node:
+        state = Treasury.of(node).vault(finance.vault)
+    (slot,) = state.slots
+    assert MOST_BPS - 100 < 10_000 * slot.worth // state.gross <= MOST_BPS
+    assert state.turnover_left <= (TURNOVER_BPS - MOST_BPS + 100) / 10_000
+    assert state.gross > (10_000 - SLIPPAGE_BPS) * COIN // 10  # it held 1,000 coins
 
 
 def test_pools_that_disagree_are_brought_in_line_by_a_stranger_who_keeps_the_difference(exchange, guest):

@@ -190,6 +190,24 @@ def test_without_a_price_there_are_withdrawals_in_kind(world, own_devnet, treasu
         send(world.chain, payer, world.feed.transaction("misbehave", 0))
 
 
+def test_a_pool_that_lies_lets_nobody_in_and_is_marked_down(world, own_devnet, treasury, vault):
+    treasury.deposit(vault, 1_000 * COIN)
+    snapshot = world.chain.rpc.call("evm_snapshot")
+    treasury.rebalance(treasury.propose(vault, {"1": 0.3}))
+    send(world.chain, own_devnet.key(0), world.pool.transaction("earn", 10**6 * COIN))
+    assert abs(treasury.vault(vault).slot("1").worth - 330 * COIN) < COIN
+    with pytest.raises(PaymentError, match="claims to be worth more"):
+        treasury.deposit(vault, COIN)
+    state = treasury.rules.mark_down(vault, "1", 5_000)
+    assert abs(state.slot("1").worth - 165 * COIN) < COIN
+    for bps in (-1, 10_001):
+        with pytest.raises(BadInput, match="no part"):
+            treasury.rules.mark_down(vault, "1", bps)
+    with pytest.raises(NotFound):
+        treasury.rules.mark_down(vault, "gold", 5_000)
+    world.chain.rpc.call("evm_revert", snapshot)
+
+
 def test_looking_needs_no_account_and_acting_does(world, treasury, vault, tmp_path):
     visitor = Treasury(world.chain, tmp_path)
     assert visitor.vault(vault).name == "Test vault"

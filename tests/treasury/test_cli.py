@@ -115,6 +115,10 @@ def test_a_vault_from_its_beginning_to_its_end(world, run, vault):
     assert "Bal[b]anced" in said  # a name is never markup
     assert "at most 0.8 % can be lost" in said
     assert "You have 1000 BAL." in said
+    with pytest.raises(BadInput, match="--yes"):
+        run("vault", "mark-down", vault, "1", "9900")
+    marked = run("vault", "mark-down", vault, "1", "9900", "--yes")
+    assert abs(marked["worth"] - 297 * 10**6) < 10**6
     part = run("vault", "withdraw", vault, "100")
     assert part["assets"] == 100 * 10**6
     kind = run("vault", "withdraw", vault, "100", "--in-kind")

@@ -265,6 +265,28 @@ def stop(session: Session, address: str) -> None:
 
 @vault.command()
 @click.argument("address")
+@click.argument("slot")
+@click.argument("bps", type=int)
+@yes_option
+@json_option
+@click.pass_obj
+def mark_down(session: Session, *, address: str, slot: str, bps: int, yes: bool) -> None:
+    """Let shares that lie count for BPS (in 1e-4) of what they do now, as the guardian."""
+    with session.node() as node:
+        treasury = Treasury.of(node)
+        known = treasury.vault(address).slot(slot)
+        agree(
+            session, f"Count {known.symbol} for {bps / 100:g} %? Whoever leaves for the asset gets less.", yes
+        )
+        state = treasury.rules.mark_down(address, slot, bps)
+    session.terminal.result(
+        {"vault": state.address, "slot": known.number, "worth": state.slot(slot).worth},
+        lambda terminal: show_vault(terminal, state, (), 0),
+    )
+
+
+@vault.command()
+@click.argument("address")
 @click.argument("change")
 @json_option
 @click.pass_obj

@@ -10,7 +10,16 @@ from koinon.chain.account import Account
 from koinon.chain.contract import Call
 from koinon.chain.handle import Chain
 from koinon.errors import BadInput, KeyFault
-from koinon.treasury.vault import NOBODY, Kind, Strategy, VaultState, announced, read_vault, vault_at
+from koinon.treasury.vault import (
+    NOBODY,
+    WHOLE_BPS,
+    Kind,
+    Strategy,
+    VaultState,
+    announced,
+    read_vault,
+    vault_at,
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,17 @@ class Rules:
     def stop(self, address: str) -> VaultState:
         """Stop allocation: the guardian or the manager may."""
         self._send(vault_at(self.chain, address).transaction("stop"))
+        return read_vault(self.chain, address)
+
+    def mark_down(self, address: str, slot: str, bps: int) -> VaultState:
+        """Let a slot's shares count for ``bps`` of what they do now, and let nobody in while they say more:
+        the guardian may."""
+        number = read_vault(self.chain, address).slot(slot).number
+        if not 0 <= bps <= WHOLE_BPS:
+            raise BadInput(
+                f"{bps} basis points are no part.", hint="From 0 to 10000.", code="treasury.mark_down"
+            )
+        self._send(vault_at(self.chain, address).transaction("mark_down", number, bps))
         return read_vault(self.chain, address)
 
     def veto(self, address: str, change_id: str) -> None:

@@ -80,7 +80,7 @@ def test_the_most_is_what_can_be_done(scene):
 
 
 def test_where_cash_is_short_all_of_it_can_be_redeemed_for():
-    """The spread of what is redeemed stays: a hundred that are idle pay for more shares than are worth a hundred."""
+    """The spread stays: a hundred that are idle pay for more shares than are worth a hundred."""
     scene = Scene(Options(spread_bps=100, fee_bps=0))
     vault = scene.vault
     scene.deposit("saver", 1_000 * DOLLAR)

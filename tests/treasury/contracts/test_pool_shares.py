@@ -121,6 +121,27 @@ def test_round_trips_earn_nothing_and_previews_are_what_happens(pool):
         assert bank.loan_token.balanceOf(SAVER) <= before + 1
 
 
+def test_who_comes_while_a_loss_is_seen_takes_nothing_of_those_who_hold(pool):
+    """Shares cheap by a loss on its way would buy a part of what the others' deposit is worth."""
+    bank, made, shares = pool
+    shares.deposit(100_000 * UNIT, OTHER, sender=OTHER)
+    lend(bank, made, borrowers=3)
+    bank.set_price(1)
+    for number in range(3):
+        made.mark(account(f"borrower {number}"))
+    held = shares.convertToAssets(shares.balanceOf(OTHER))
+    assert held < 100_000 * UNIT
+    got = shares.previewDeposit(50_000 * UNIT)
+    assert shares.previewMint(got) <= 50_000 * UNIT
+    assert shares.deposit(50_000 * UNIT, SAVER, sender=SAVER) == got
+    assert shares.convertToAssets(shares.balanceOf(OTHER)) >= held - 2
+    assert shares.convertToAssets(shares.balanceOf(SAVER)) <= 50_000 * UNIT
+    bank.set_price(2_000)
+    for number in range(3):
+        made.mark(account(f"borrower {number}"))
+    assert 50_000 * UNIT - 2 <= shares.convertToAssets(shares.balanceOf(SAVER)) <= 50_000 * UNIT + 10
+
+
 def test_a_vault_holds_them(pool):
     bank, made, shares = pool
     bench, token = bank.bench, bank.loan_token

@@ -9,6 +9,8 @@
 @notice An ERC-4626 over the senior tranche of one credit pool, so that vaults can hold it. Everything deposited is lent to
         the pool at once; what the tranche earns or loses is every share's, as it happens. Withdrawals are paid by the pool,
         as far as it has cash. What a deposit or withdrawal loses to the pool's rounding, a unit, is shared by all.
+        Losses that the pool sees coming count for what leaves, not for what comes: as in the pool, a deposit pays for all
+        there is, so that it takes nothing from those who hold.
 @dev No roles, no fee, no owner. Assets that are sent here without a deposit stay here.
 @custom:source ERC-4626
 """
@@ -36,6 +38,8 @@ interface CreditPool:
     def withdraw(tranche: uint256, assets: uint256, receiver: address) -> uint256: nonpayable
     def assets_of(tranche: uint256, account: address) -> uint256: view
     def max_withdraw(tranche: uint256, account: address) -> uint256: view
+    def shares_of(tranche: uint256, account: address) -> uint256: view
+    def total_shares(tranche: uint256) -> uint256: view
 
 
 event Deposit:
@@ -131,7 +135,7 @@ def maxMint(receiver: address) -> uint256:
     @param receiver Anyone.
     @return In the smallest unit.
     """
-    return self._shares_for(LIMIT - min(LIMIT, self._total()))
+    return self._issued_for(LIMIT - min(LIMIT, self._total()))
 
 
 @external
@@ -164,7 +168,7 @@ def previewDeposit(assets: uint256) -> uint256:
     @param assets What is deposited.
     @return Rounded down.
     """
-    return self._shares_for(assets)
+    return self._issued_for(assets)
 
 
 @external
@@ -208,7 +212,7 @@ def deposit(assets: uint256, receiver: address) -> uint256:
     @param receiver Who gets the shares.
     @return The shares.
     """
-    shares: uint256 = self._shares_for(assets)
+    shares: uint256 = self._issued_for(assets)
     self._enter(assets, shares, receiver)
     return shares
 
@@ -262,6 +266,26 @@ def _total() -> uint256:
 
 @internal
 @view
+def _paid_for() -> uint256:
+    """
+    @dev What a deposit pays for: the pool's shares at the price of new ones, before losses that it sees coming.
+    """
+    # What a pool says of its books begins with the senior assets.
+    senior: uint256 = extract32(
+        raw_call(pool, method_id("books()"), max_outsize=32, is_static_call=True), 0, output_type=uint256
+    )
+    held: uint256 = staticcall CreditPool(pool).shares_of(SENIOR, self)
+    return held * (senior + VIRTUAL_ASSETS) // (staticcall CreditPool(pool).total_shares(SENIOR) + VIRTUAL_SHARES)
+
+
+@internal
+@view
+def _issued_for(assets: uint256) -> uint256:
+    return assets * (erc20.totalSupply + VIRTUAL_SHARES) // (self._paid_for() + VIRTUAL_ASSETS)
+
+
+@internal
+@view
 def _cash() -> uint256:
     return staticcall CreditPool(pool).max_withdraw(SENIOR, self)
 
@@ -282,7 +306,7 @@ def _assets_for(shares: uint256) -> uint256:
 @view
 def _cost_of(shares: uint256) -> uint256:
     all_shares: uint256 = erc20.totalSupply + VIRTUAL_SHARES
-    return (shares * (self._total() + VIRTUAL_ASSETS) + all_shares - 1) // all_shares
+    return (shares * (self._paid_for() + VIRTUAL_ASSETS) + all_shares - 1) // all_shares
 
 
 @internal

@@ -180,3 +180,43 @@ def test_dust_and_empty_pools_do_no_harm():
     replayed(with_odd)
     assert with_odd.value == pytest.approx(plain.value, rel=1e-3)
     assert np.isfinite(with_odd.predicted)
+
+
+ETHER, DOLLAR = 10**18, 10**6
+TRIANGLE = [
+    PairPool("a", ("ether", "dollar"), (100 * ETHER, 200_000 * DOLLAR)),
+    PairPool("b", ("ether", "euro"), (100 * ETHER, 180_000 * DOLLAR)),
+    PairPool("c", ("euro", "dollar"), (90_000 * DOLLAR, 105_000 * DOLLAR)),
+]
+"""Out of line by 5 %."""
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        # Nothing leads there; sizes of other tests' pools, at which the plan came to nothing.
+        [("x", "y", 10**30, 10**28), ("p", "q", 10**3, 10**24)],
+        # A token in one pool alone leads nowhere either.
+        [("dollar", "x", 10**3, 10**31), ("ether", "y", 10**12, 10**33), ("y", "z", 10**30, 10**30)],
+        # Rings of tokens of somebody's own, at absurd prices.
+        [
+            *(("dollar", "x", 30, 2 * 10**31), ("euro", "x", 10**3, 9 * 10**13)),
+            *(("euro", "y", 3 * 10**5, 8), ("ether", "y", 10**12, 6 * 10**17)),
+            *(("euro", "z", 8 * 10**7, 10**10), ("ether", "z", 2 * 10**7, 3 * 10**4)),
+        ],
+        [
+            *(("euro", "x", 9 * 10**4, 2 * 10**17), ("ether", "x", 5 * 10**7, 7 * 10**17)),
+            *(("ether", "y", 3 * 10**4, 10**30), ("dollar", "y", 10**5, 10**10)),
+            *(("ether", "z", 6 * 10**7, 3 * 10**12), ("dollar", "z", 2 * 10**6, 3 * 10**16)),
+        ],
+    ],
+    ids=["elsewhere", "dead ends", "rings", "other rings"],
+)
+def test_pools_that_anyone_may_make_hide_no_profit(others):
+    alone = arbitrage(TRIANGLE, {"dollar": 1.0})
+    assert alone.value > 20 * DOLLAR
+    made = [PairPool(str(at), (a, b), (x, y)) for at, (a, b, x, y) in enumerate(others)]
+    for pools in ([*TRIANGLE, *made], [*made, *TRIANGLE]):
+        plan = arbitrage(pools, {"dollar": 1.0})
+        replayed(plan)
+        assert plan.value >= 0.99 * alone.value

@@ -11,13 +11,18 @@ from typing import Final
 from koinon.markets.routing.books import Books
 from koinon.markets.routing.dual import Optimum, optimum
 from koinon.markets.routing.flows import MOST_HOPS, Hop, Stream, cycles_and_paths
-from koinon.markets.routing.market import Listing
+from koinon.markets.routing.market import Listing, depths
 from koinon.markets.routing.plan import Plan, Step, value_of
 from koinon.markets.routing.pools import Pool
 
 ROUNDS: Final = 4
 ENOUGH: Final = 1e-4
 """Rounds end where another would bring less than this share of the first."""
+SOUND: Final = 0.5
+SHALLOW: Final = (1e-6, 1e-3, 1e-1)
+"""Where less than this share of the promised profit can be planned, the optimum was not found: anyone may
+make pools whose prices are absurd, and too many of those leave no digits for the others. It is looked for
+again without pools that hold less than these parts of the deepest."""
 ROOM: Final = 4
 """A cycle that shares no pool with another is sized anew, up to so many times its planned amount."""
 
@@ -42,12 +47,24 @@ def arbitrage(
         Longest cycle, in swaps.
     """
     plan = _planned(pools, worth, gas_price, most_hops)
+    for least in SHALLOW:
+        if plan.predicted <= max(worth.values()) or plan.value >= SOUND * plan.predicted:
+            break  # less than the smallest unit is nothing to look for
+        deep = _planned(_deep(plan.pools, worth, least), worth, gas_price, most_hops)
+        plan = max(plan, deep, key=lambda each: (each.profit, -each.predicted))
     if gas_price <= 0 or not plan.steps:
         return plan
     used = {hop.pool for step in plan.steps for hop in step.hops}
     second = _planned([plan.pools[number] for number in sorted(used)], worth, gas_price, most_hops)
     best = max(plan, second, key=lambda each: each.profit)
     return replace(best, predicted=plan.predicted)
+
+
+def _deep(pools: Sequence[Pool], worth: Mapping[str, float], least: float) -> list[Pool]:
+    """The pools that hold so much, as a part of the deepest's."""
+    listing = Listing.of(pools, tuple(worth))
+    part = depths(listing.market, listing.numbered(dict(worth)))
+    return [pool for pool, each in zip(listing.pools, part, strict=True) if each >= least]
 
 
 def _planned(pools: Sequence[Pool], worth: Mapping[str, float], gas_price: float, most_hops: int) -> Plan:

@@ -23,7 +23,7 @@ from koinon.errors import BadInput
 from koinon.extras import required
 from koinon.markets.routing.laplacian import solve
 from koinon.markets.routing.market import Market, agreed_prices
-from koinon.markets.routing.tables import Floats
+from koinon.markets.routing.tables import Floats, Table
 
 COARSE_STEPS: Final = 300
 FINE_STEPS: Final = 40
@@ -42,7 +42,8 @@ class Optimum:
     """What is best.
 
     ``value`` is the most of ``worth · (held + what the trades bring)``: an upper bound, tight to rounding.
-    ``prices`` (tokens,) are the marginal ones, 0 for tokens that no pool connects with one of worth. ``net``
+    ``prices`` (tokens,) are the marginal ones, 0 for tokens that no pool connects with one of worth, and of
+    no meaning for those that lead nowhere. ``net``
     (pools, 2) is what each pool gives of its coins, less what it takes. ``short`` is the largest lack of any
     token, as a share of all that is traded.
     """
@@ -85,14 +86,15 @@ def optimum(
     worth = np.asarray(worth, float)
     held = np.zeros(market.tokens) if held is None else np.asarray(held, float)
     _check(market, worth, held)
-    reached = _reached(market, worth)
-    unit = np.exp(np.where(reached, agreed_prices(market, worth), 0.0))
-    near = Market(market.tokens, tuple(table.only(reached[table.coins[:, 0]]) for table in market.tables))
     pinned = np.zeros(market.tokens, bool) if supplied is None else supplied & (worth > 0)
+    reached = _reached(market, worth)
+    chosen = _on_the_way(market, reached, (worth > 0) | (held > 0))
+    near = Market(market.tokens, _only(market, chosen))
+    unit = np.exp(np.where(reached, agreed_prices(near, worth), 0.0))
     dual = _Dual(near.in_units(unit), worth / unit, np.where(reached, held * unit, 0.0), pinned)
     found = dual.fine(dual.coarse())
     net = np.zeros((len(market.coins), 2))
-    rows = np.flatnonzero(reached[market.coins[:, 0]])
+    rows = np.flatnonzero(chosen)
     net[rows] = found.net / unit[market.coins[rows]]
     traded = dual.traded(found)
     lacks = np.where(pinned, 0.0, -found.gradient)
@@ -213,3 +215,27 @@ def _reached(market: Market, worth: Floats) -> NDArray[np.bool_]:
     """The tokens that pools connect with one that is worth something."""
     islands = market.islands()
     return np.asarray(np.isin(islands, islands[worth > 0]))
+
+
+def _on_the_way(market: Market, reached: NDArray[np.bool_], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pools, (n,), that anything could be traded through: a token of one single pool that is neither held
+    nor wanted leads nowhere, and without it perhaps another's last but one pool does. Anyone can make such
+    pools, of any sizes: they must not count."""
+    coins = market.coins
+    chosen = reached[coins[:, 0]]
+    while True:
+        pools = np.bincount(coins[chosen].ravel(), minlength=market.tokens)
+        dead = chosen & ((pools == 1) & ~kept)[coins].any(axis=1)
+        if not dead.any():
+            return np.asarray(chosen)
+        chosen &= ~dead
+
+
+def _only(market: Market, chosen: NDArray[np.bool_]) -> tuple[Table, ...]:
+    """The tables with the chosen pools alone."""
+    tables, at = [], 0
+    for table in market.tables:
+        count = len(table.coins)
+        tables.append(table.only(chosen[at : at + count]))
+        at += count
+    return tuple(tables)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -103,6 +105,14 @@ def _keep(pools: Sequence[Pool]) -> Floats:
     return np.array([1 - pool.fee_ppm / PPM for pool in pools])
 
 
+def depths(market: Market, worth: Floats) -> Floats:
+    """What each pool holds of the coin of which it holds less in value, as a part of what the deepest pool
+    does, (n,). Values are told from pool to pool, the deepest first, away from tokens of worth."""
+    held = np.log(market.values()) + _deepest_first(market, worth)[market.coins]
+    least = held.min(axis=1)
+    return np.asarray(np.exp(least - least.max(initial=-np.inf)))
+
+
 def agreed_prices(market: Market, worth: Floats) -> Floats:
     """Logarithms of prices, (tokens,), from which the pools' own differ least in squares, each pool weighted
     by what it holds; every island's level is that of the tokens there whose ``worth`` is positive.
@@ -117,6 +127,42 @@ def agreed_prices(market: Market, worth: Floats) -> Floats:
     weight = np.maximum(np.exp(least - least.max()), 1e-9)
     prices = _least_squares(coins, weight, spot, market.tokens)
     return prices + _level(market, prices, worth)
+
+
+def _deepest_first(market: Market, worth: Floats) -> Floats:
+    """Logarithms of prices, (tokens,), told from pool to pool away from what has a worth, each time by the
+    pool that holds most of what is priced already.
+
+    Whoever makes pools of tokens of their own, of any sizes, would have to put so much into them to be heard.
+    """
+    prices = np.where(worth > 0, np.log(np.where(worth > 0, worth, 1.0)), np.nan)
+    coins, spot = market.coins.tolist(), market.spot().tolist()
+    holds = np.log(market.values()).tolist()
+    beside: list[list[tuple[int, int]]] = [[] for _ in range(market.tokens)]
+    for pool, (first, second) in enumerate(coins):
+        beside[first].append((pool, 0))
+        beside[second].append((pool, 1))
+    told: list[float] = prices.tolist()
+    waiting: list[tuple[float, int, int]] = []
+
+    def tell(token: int) -> None:
+        for pool, side in beside[token]:
+            if isnan(told[coins[pool][1 - side]]):
+                heappush(waiting, (-holds[pool][side] - told[token], pool, side))
+
+    for token in np.flatnonzero(worth > 0).tolist():
+        tell(token)
+    for token in range(-1, market.tokens):
+        if token >= 0 and isnan(told[token]):
+            told[token] = 0.0  # an island of its own, where nothing has a worth
+            tell(token)
+        while waiting:
+            _, pool, side = heappop(waiting)
+            other = coins[pool][1 - side]
+            if isnan(told[other]):
+                told[other] = told[coins[pool][side]] + (spot[pool] if side else -spot[pool])
+                tell(other)
+    return np.array(told)
 
 
 def _least_squares(coins: Ints, weight: Floats, spot: Floats, tokens: int) -> Floats:

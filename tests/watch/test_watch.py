@@ -160,6 +160,7 @@ def test_the_chains_last_blocks_are_left_out_until_they_are_confirmed(tmp_path):
     assert index.through == 8
     watch.chain_edges()
     assert index.through == 10 - CONFIRMATIONS
+    assert len(watch.chain_edges(venues={"0xb"})) == 0, "what is exchanged with a market is no payment"
     with pytest.raises(NotFound):
         Watch(tmp_path).chain_edges()
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -162,16 +162,22 @@ class Watch:
     # ------------------------------------------------------------ scanning
 
     def chain_edges(
-        self, *, table: str = "coin_transfer", decimals: int = 6, confirmations: int = CONFIRMATIONS
+        self,
+        *,
+        table: str = "coin_transfer",
+        decimals: int = 6,
+        confirmations: int = CONFIRMATIONS,
+        venues: Collection[str] = (),
     ) -> Edges:
-        """The transfers of a token in the index of events, those of the last ``confirmations`` blocks left
-        out: cases are kept for good, and those blocks may yet be undone. NotFound (``watch.no_chain``)
-        without an index."""
+        """The payments of a token in the index of events, but for exchanges with ``venues`` (markets, pools,
+        vaults): through them everybody would be joined to everybody. Those of the last ``confirmations``
+        blocks are left out: cases are kept for good, and those blocks may yet be undone. NotFound
+        (``watch.no_chain``) without an index."""
         if self._index is None:
             raise NotFound("There is no index of events here.", code="watch.no_chain")
         head = self._index.rows("SELECT max(number) AS number FROM block")[0]["number"]
         through = None if head is None else int(head) - confirmations
-        return from_index(self._index, table, decimals=decimals, through_block=through)
+        return from_index(self._index, table, decimals=decimals, through_block=through, venues=venues)
 
     def scan(self, edges: Edges, *, rules: Rules | None = None, keep: bool = True) -> Scan:
         """Look at a table of transfers: lists, patterns, and the model where one was trained.

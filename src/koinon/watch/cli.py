@@ -13,6 +13,7 @@ from koinon.chain.address import checksum
 from koinon.errors import BadInput
 from koinon.markets.history.facts import Facts
 from koinon.markets.history.history import History
+from koinon.markets.history.own import venues
 from koinon.markets.history.tables import read_rows
 from koinon.markets.simulation.truth import read as read_truth
 from koinon.terminal import Session, json_option
@@ -248,7 +249,9 @@ def _of_chain(session: Session, home: Path, rules: Rules, confirmations: int, *,
         node.index.sync()
         decimals = int(node.chain.coin.call("decimals"))
         with Watch(home, index=node.index) as watch:
-            edges: Edges = watch.chain_edges(decimals=decimals, confirmations=confirmations)
+            edges: Edges = watch.chain_edges(
+                decimals=decimals, confirmations=confirmations, venues=venues(node.index)
+            )
             return watch.scan(edges, rules=rules, keep=keep)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from koinon.chain.handle import Chain
 from koinon.chain.index import EventIndex
 from koinon.errors import BadInput, ChainError, KoinonError, SetupError
+from koinon.markets.history.own import venues
 from koinon.markets.history.shadow import DEPTH
 from koinon.markets.routing.executor import Executor
 from koinon.watch.api import Watch
@@ -120,7 +121,9 @@ class LiveWatch:
         self._scanned_at = self._clock()
         try:
             edges = self._watch.chain_edges(
-                decimals=int(self._node.coin.call("decimals")), confirmations=self._confirmations
+                decimals=int(self._node.coin.call("decimals")),
+                confirmations=self._confirmations,
+                venues=venues(self._index),
             )
             if len(edges) == self._scanned or not len(edges):
                 return 0

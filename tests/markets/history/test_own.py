@@ -21,7 +21,7 @@ from koinon.markets.feeds import Feed, Terms, scaled
 from koinon.markets.history.cli import COMMANDS
 from koinon.markets.history.facts import Facts
 from koinon.markets.history.history import History
-from koinon.markets.history.own import Own
+from koinon.markets.history.own import Own, venues
 from koinon.markets.history.shadow import Shadow
 from koinon.markets.history.tables import read_rows
 from koinon.markets.pairs import Pair
@@ -175,6 +175,7 @@ def test_only_what_stands_deep_enough_is_given_out(town, tmp_path):
         assert own.confirmed() == head - 3
         assert all(row.block_number <= head - 3 for row in own.history().rows)
         assert own.history(unconfirmed=True).rows[-1].block_number > head - 3
+        assert venues(index) == {town.pair.address, town.pool.address, town.vault}
 
 
 def test_the_command_writes_what_lending_and_watch_read(town, tmp_path, capsys):

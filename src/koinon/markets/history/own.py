@@ -100,7 +100,7 @@ class Own:
     def _more(self) -> dict[str, str]:
         """Address → protocol of what is followed for the sake of ``pools``."""
         found: dict[str, str] = {}
-        for made in self._made("credit_pool"):
+        for made in _made(self._index, "credit_pool"):
             if checksum(made["pool"]) in self.pools:
                 found[checksum(made["feed"])] = "koinon-feed"
                 found |= {checksum(made[name]): "erc20" for name in ("loan_token", "collateral_token")}
@@ -115,22 +115,14 @@ class Own:
             self._index.add(source_name(protocol, address), address, abi(protocol), begin)
         return bool(wanted)
 
-    def _made(self, kind: str) -> list[dict[str, Any]]:
-        """Every contract of a kind, as its factory said; none where the network has no such factory."""
-        protocol_table = MADE[kind][1]
-        tables = {table.name for source, _ in self._index.sources() for table in source.tables}
-        if protocol_table not in tables:
-            return []
-        return self._index.rows(f"SELECT * FROM {protocol_table} ORDER BY block_number, log_index")  # noqa: S608
-
     def _learn(self) -> None:
         """Which tokens new contracts are about, from their factories' events."""
         markets = self.facts.markets
-        for made in self._made("pair"):
+        for made in _made(self._index, "pair"):
             markets[checksum(made["pair"])] = MarketFacts(checksum(made["token0"]), checksum(made["token1"]))
-        vaults = {checksum(made["vault"]): checksum(made["asset"]) for made in self._made("vault")}
+        vaults = {checksum(made["vault"]): checksum(made["asset"]) for made in _made(self._index, "vault")}
         markets.update({vault: MarketFacts(asset) for vault, asset in vaults.items()})
-        pools = {checksum(made["pool"]): made for made in self._made("credit_pool")}
+        pools = {checksum(made["pool"]): made for made in _made(self._index, "credit_pool")}
         for address, made in pools.items():
             if address not in markets:
                 tiers = self._chain.contract("CreditPool", address).call("tiers")
@@ -152,3 +144,19 @@ class Own:
             decimals = read_decimals(self._chain.rpc, token)
             if decimals is not None:
                 self.facts.decimals[token] = decimals
+
+
+def venues(index: EventIndex) -> frozenset[str]:
+    """The network's pairs, credit pools and vaults. What they are paid they pay back in another form: a
+    transfer to or from one is half of an exchange, and no payment between two accounts."""
+    names = {"pair": "pair", "credit_pool": "pool", "vault": "vault"}
+    return frozenset(checksum(made[name]) for kind, name in names.items() for made in _made(index, kind))
+
+
+def _made(index: EventIndex, kind: str) -> list[dict[str, Any]]:
+    """Every contract of a kind, as its factory said; none where the network has no such factory."""
+    protocol_table = MADE[kind][1]
+    tables = {table.name for source, _ in index.sources() for table in source.tables}
+    if protocol_table not in tables:
+        return []
+    return index.rows(f"SELECT * FROM {protocol_table} ORDER BY block_number, log_index")  # noqa: S608

@@ -7,7 +7,7 @@ DuckDB reads files and sorts them on disk where memory ends; what comes out is r
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -161,9 +161,10 @@ def from_index(
     decimals: int = 6,
     through_block: int | None = None,
     after: tuple[int, int] | None = None,
+    venues: Collection[str] = (),
 ) -> Edges:
     """The transfers of an event's table of the index, in the order of block and log; what is minted or burnt
-    is no payment.
+    is no payment, and neither is what goes to or comes from one of ``venues``.
 
     Parameters
     ----------
@@ -182,7 +183,8 @@ def from_index(
         "ORDER BY e.block_number, e.log_index",
         (first, first, log, 2**62 if through_block is None else through_block),
     )
-    paid = [row for row in rows if NOBODY not in (row["source"], row["target"])]
+    no_payer = {NOBODY, *venues}
+    paid = [row for row in rows if row["source"] not in no_payer and row["target"] not in no_payer]
     return Edges.of_rows(paid, decimals=decimals)
 
 

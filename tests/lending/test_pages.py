@@ -172,6 +172,8 @@ def test_the_nodes_scorecard_gives_points_reasons_and_ways_up(town, credit, card
     assert "比最佳少 100 分" in chinese
     guest.do("lending.borrow", pool=credit.pool, amount="500", collateral="2")
     guest.do("lending.repay", pool=credit.pool)
+    town.chain.rpc.call("evm_increaseTime", 86_400)
+    town.chain.rpc.call("evm_mine")
     answer = send(guest.client, f"/credit/{guest.address}/judge")
     assert answer.status_code == 303
     page = judged(guest, guest.address)

@@ -107,11 +107,12 @@ class Lending:
         amount: int = 0,
         collateral: int = 0,
         judgement: Judgement | None = None,
+        state: PoolState | None = None,
     ) -> Quote:
         """A wallet's terms at a pool; errors as `quoting.quote`. A judgement that is worse than what the
-        chain knows makes them worse, never better."""
-        pool = self._pool(address)
-        state = read_pool(self.chain, pool)
+        chain knows makes them worse, never better. ``state``: the pool as it was read just now."""
+        pool = self._pool(address) if state is None else CreditPool(self.chain, state.address)
+        state = read_pool(self.chain, pool) if state is None else state
         tier = 0
         if judgement is not None:
             tier = quoting.priced_tier(state, judgement.word.tier, judgement.word.pd_bps)

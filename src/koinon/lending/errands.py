@@ -19,6 +19,8 @@ Tell = Callable[[str], None]
 """Says what is being done now, as a message id."""
 
 KEPT: Final = 128
+FIRST_S: Final = 0.3
+"""The page that began it is answered first: one interpreter computes both."""
 WAITING: Final = 32
 _LOG: Final = logging.getLogger("koinon.lending")
 
@@ -80,6 +82,7 @@ class Errands:
 
     @staticmethod
     def _run(errand: Errand, work: Callable[[Tell], Any]) -> None:
+        time.sleep(FIRST_S)
         errand.state = "running"
 
         def tell(stage: str) -> None:

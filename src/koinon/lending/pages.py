@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -15,7 +17,7 @@ from koinon.lending.grades import letter, titles
 from koinon.lending.ledger import Happened
 from koinon.lending.pictures import draw_rates, draw_waterfall
 from koinon.lending.pool_page import begin_stress, look_at_pool
-from koinon.lending.pool_state import LOSSES_BPS
+from koinon.lending.pool_state import LOSSES_BPS, PoolState
 from koinon.lending.pool_terms import WHOLE_BPS
 from koinon.lending.wallet_page import LIMITS, Looker
 from koinon.web import (
@@ -94,7 +96,7 @@ def wallet_page(request: Request, wallet: str) -> Response:
     who = address_of(wallet)
     look = looker(request).look(who)
     by_address = {each.state.address: each.state for each in look.pools}
-    signer = node(request).operator.address
+    signer, name = node(request).operator.address, _namer([each.state for each in look.pools])
     return render(
         request,
         "lending/wallet.html",
@@ -103,7 +105,8 @@ def wallet_page(request: Request, wallet: str) -> Response:
         scale=look.scale(),
         past=look.past(),
         mine=visitor(request).address == who,
-        told=[_told(each, by_address) for each in look.happened],
+        told=[_told(each, by_address, name) for each in look.happened],
+        pair_name=name,
         units={place: (unit_of(each.loan), unit_of(each.collateral)) for place, each in by_address.items()},
         offers=offering.kept_for(node(request), who) if visitor(request).address in (who, signer) else [],
         signs=[
@@ -133,9 +136,10 @@ def pools_page(request: Request) -> Response:
     """Every credit pool of the network."""
     seen = looker(request)
     states = seen.lending().pools()
+    name = _namer(states)
     marks = [
         Mark(
-            f"{state.loan.symbol} / {state.collateral.symbol}",
+            name(state),
             state.books.utilisation,
             state.books.utilisation,
             state.books.utilisation,
@@ -160,6 +164,7 @@ def pools_page(request: Request) -> Response:
         request,
         "lending/pools.html",
         states=states,
+        pair_name=name,
         picture=picture,
         units={state.address: (unit_of(state.loan), unit_of(state.collateral)) for state in states},
         letter=letter,
@@ -178,6 +183,7 @@ def pool_page(request: Request, address: str) -> Response:
         "lending/pool.html",
         look=look,
         state=state,
+        pair_name=_namer([state]),
         books=state.books,
         pages=pages,
         loans=look.loans.loans[pages.offset : pages.offset + pages.size],
@@ -202,11 +208,29 @@ def stress(request: Request, address: str) -> Response:
     return RedirectResponse(url(f"/pools/{place}") + "#stress", 303)
 
 
-def _told(happened: Happened, states: dict[str, Any]) -> dict[str, Any]:
+def _namer(states: Sequence[PoolState]) -> Callable[[PoolState], str]:
+    """What pools are called: by their tokens, and by address as well where two would be called alike."""
+    names = Counter(_pair(state) for state in states)
+
+    def name(state: PoolState) -> str:
+        short = f" · {state.address[:6]}…{state.address[-4:]}" if names[_pair(state)] > 1 else ""
+        return _pair(state) + short
+
+    return name
+
+
+def _pair(state: PoolState) -> str:
+    return f"{state.loan.symbol}\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}{state.collateral.symbol}"
+
+
+def _told(
+    happened: Happened, states: dict[str, PoolState], name: Callable[[PoolState], str]
+) -> dict[str, Any]:
     """An event as a row: what, how much of which token, what else."""
     state = states.get(happened.pool)
     row: dict[str, Any] = {"event": happened, "what": gettext(WORDS[happened.what]), "amount": "", "more": ""}
-    if state is None:  # a pool of another factory, or one that the node does not answer for now
+    row["pool"] = "" if state is None else name(state)
+    if state is None:  # made since the pools were listed
         return row
     loan, collateral = unit_of(state.loan), unit_of(state.collateral)
     if happened.what == "moved tier":

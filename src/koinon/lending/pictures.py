@@ -20,6 +20,8 @@ from koinon.web.pictures.svg import cut, element, number, text_width
 
 _WIDE, _NARROW = 1120.0, 360.0
 _SIZE: Final = 12.5
+A_WHILE_S: Final = 21_600
+"""A life that is shorter has no history to draw."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,11 @@ def _scale(scale: Scale, form: str, width: float) -> Markup:
         chosen = " chosen" if tier == scale.tier else ""
         shape = {"x": at, "y": top, "width": max(wide - 2, 0.5), "height": bottom - top, "rx": 2.0}
         parts.append(element("rect", {"class": f"band{chosen}", **shape}))
+        middle = at + wide / 2 - 1
+        if abs(middle - x_of(scale.points)) < 12:  # the pin would stand on it
+            middle = x_of(scale.points) + 14 if scale.points < (start + end) / 2 else x_of(scale.points) - 14
         if wide > 16:
-            parts.append(_text(letter(tier), at + wide / 2 - 1, (top + bottom) / 2 + 5, "name", "middle"))
+            parts.append(_text(letter(tier), middle, (top + bottom) / 2 + 5, "name", "middle"))
     taken = -1e9
     for edge in edges:
         words = f"{edge:d}"
@@ -96,10 +101,10 @@ def _scale(scale: Scale, form: str, width: float) -> Markup:
 
 def draw_past(looks: Sequence[tuple[int, int]], next_tier: tuple[int, int] | None) -> Markup | None:
     """Points in time, beside where the next better tier begins ((tier, points); None: where it stood first).
-    None where there is only one look."""
-    if len(looks) < 2:
+    None where there is no past to speak of."""
+    now = looks[-1][0] if looks else 0
+    if len(looks) < 2 or now - looks[0][0] < A_WHILE_S:
         return None
-    now = looks[-1][0]
     points = [(round((at - now) / 86_400, 1), float(each)) for at, each in looks]
     if next_tier is None:
         baseline, name = float(looks[0][1]), _("where it began")
@@ -135,7 +140,7 @@ def draw_waterfall(state: PoolState) -> Markup:
     unit = Unit(state.loan.symbol, state.loan.decimals)
     books, lost = state.books, state.lost
     rows = [(_("What bears losses"), Borne(0, books.junior, books.senior, books.fees), "")]
-    rows.append((_("Lost so far"), lost, "" if lost.loss else _("nothing")))
+    rows.append((_("Lost so far"), lost, "" if lost.loss else _("nothing so far")))
     rows += [
         (_("If %(part)s of the debt were lost", part=percent(part / WHOLE_BPS, 0)), borne, "")
         for part, borne in zip(LOSSES_BPS, state.waterfall(), strict=True)

@@ -9,19 +9,19 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from koinon.errors import KoinonError, TransactionFailed
+from koinon.errors import KoinonError, TransactionFailed, UsageError
 from koinon.lending.api import Lending
 from koinon.lending.errands import Errand, Errands
-from koinon.lending.forms import reason_in_words
+from koinon.lending.forms import reason_in_words, unit_of
 from koinon.lending.grades import letter
 from koinon.lending.judging import Histories, Judged, folder, judged, span, usual_scorer
 from koinon.lending.ledger import Happened, Ledger, Scored, standing_at
 from koinon.lending.pictures import Scale, draw_past, draw_scale
 from koinon.lending.pool_state import PoolState
-from koinon.lending.pools import Position
+from koinon.lending.pools import CreditPool, Position
 from koinon.lending.quoting import Quote, priced_tier
 from koinon.lending.scoring.serving import Scorer
-from koinon.web import gettext
+from koinon.web import amount_text, gettext
 from koinon.web import marked as _
 from koinon.works.ground import Ground
 
@@ -189,17 +189,14 @@ class Looker:
             scorer = usual_scorer(self.ground)
         except KoinonError as fault:
             no_card = f"{fault.message} {fault.hint}"
-        if scorer is not None:
-            errand = self._judge(lending, scorer, wallet, again=False)
-        return Look(
-            wallet,
-            [self._at(lending, state, wallet, now) for state in states],
-            self.ledger.of_wallet(wallet),
-            self.ledger.through(),
-            errand,
-            no_card,
-            scorer,
-        )
+        pools = [self._at(lending, state, wallet, now) for state in states]
+        happened, through = self.ledger.of_wallet(wallet), self.ledger.through()
+        if scorer is not None:  # last: what takes long must not slow the page that asks for it
+            try:
+                errand = self._judge(lending, scorer, wallet, again=False)
+            except UsageError as busy:
+                no_card = f"{busy.message} {busy.hint}"
+        return Look(wallet, pools, happened, through, errand, no_card, scorer)
 
     def judge_again(self, wallet: str) -> None:
         """Forget what was found, and judge it as of now."""
@@ -214,15 +211,20 @@ class Looker:
         )
 
     def _at(self, lending: Lending, state: PoolState, wallet: str, now: int) -> AtPool:
-        pool = lending.at(state.address)
+        pool = CreditPool(self.ground.chain, state.address)
         tier, quote, refused = None, None, ""
         try:
             tier = pool.tier_of(wallet)
-            quote = lending.quote(state.address, wallet)
+            quote = lending.quote(state.address, wallet, state=state)
         except TransactionFailed as refusal:
             refused = gettext("Nothing new can be borrowed: %(why)s.", why=reason_in_words(refusal))
         except KoinonError as fault:
             refused = f"{fault.message} {fault.hint}".strip()
+            if fault.code == "lending.too_little":
+                least = f"{amount_text(state.terms.min_debt, unit_of(state.loan))} {state.loan.symbol}"
+                refused = gettext(
+                    "What it could borrow now is less than the pool's least loan of %(least)s.", least=least
+                )
             if state.price is None:
                 refused = gettext(
                     "Nothing can be borrowed now: there is no price that feeders and market share."

@@ -73,6 +73,20 @@ def test_from_signatures_to_a_price(stage):
     assert feed.latest_from_feeders().whole == 2_500
 
 
+def test_an_observation_has_gas_to_be_the_first_of_the_next_eighth(stage):
+    """Tried out where one is kept already, it may be mined a second later, where it is kept itself."""
+    feed, _, maker, _ = stage
+    feed.observe(maker)  # the feed's creation has observed already
+
+    def newest():
+        return feed.chain.rpc.call("eth_getBlockByNumber", "latest", True)
+
+    allowed = int(newest()["transactions"][0]["gas"], 16)
+    wait(feed.chain, WINDOW_S // 8)
+    feed.observe(maker)
+    assert int(newest()["gasUsed"], 16) < allowed
+
+
 def test_a_collector_takes_only_what_can_be_posted(stage, own_account):
     feed, terms, maker, feeders = stage
     collector = Collector(feed)

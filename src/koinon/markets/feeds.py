@@ -8,7 +8,7 @@ stays outside the chain; what enters is the signed price.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, Self
 
@@ -19,9 +19,14 @@ from koinon.chain.contract import Call, Contract
 from koinon.chain.eip712 import Domain, TypedStruct, digest
 from koinon.chain.handle import Chain
 from koinon.chain.keys import recover
+from koinon.chain.rpc import RpcError
 from koinon.errors import BadInput, IntegrityError, NotFound, TransactionFailed
 
 PRICE: Final = TypedStruct("Price(address feed,int256 price,uint64 observedAt,uint80 round)")
+
+OBSERVING_GAS: Final = 60_000
+"""What keeping an observation costs at most: tried out in an eighth that has one it costs nothing, but the
+transaction may be mined in the next."""
 
 _REASONS: Final = {
     "no round yet": ("Nobody has posted a price yet.", "Collect the feeders' signatures and post a round."),
@@ -211,7 +216,8 @@ class Feed:
             if feeder in found
         ]
         round_id = next(iter(found.values())).round_id if found else 0
-        receipt = self.chain.sender(account).send(self.contract.transaction("post", round_id, reports))
+        call = self._with_room(account, self.contract.transaction("post", round_id, reports))
+        receipt = self.chain.sender(account).send(call)
         (posted,) = self.contract.logs(receipt, "Posted")
         return Price(
             int(posted["answer"]), int(self.contract.call("decimals")), int(posted["observed_at"]), round_id
@@ -219,7 +225,16 @@ class Feed:
 
     def observe(self, account: Account) -> None:
         """Keep the pair's cumulative price for later averages."""
-        self.chain.sender(account).send(self.contract.transaction("observe"))
+        self.chain.sender(account).send(self._with_room(account, self.contract.transaction("observe")))
+
+    def _with_room(self, account: Account, call: Call) -> Call:
+        """The call with gas for an observation that is kept, though the one that was tried was not."""
+        fields = {"from": account.address, "to": call.to, "data": "0x" + call.data.hex()}
+        try:
+            gas = int(self.chain.rpc.call("eth_estimateGas", fields), 16)
+        except RpcError:
+            return call  # whoever sends it is told why it is refused
+        return replace(call, gas=gas * 6 // 5 + OBSERVING_GAS)
 
     def _read(self, function: str) -> Price:
         try:

@@ -42,6 +42,8 @@ from koinon.services.verification.pledge import Pledge, read_pledges
 from koinon.services.verification.store import AnswerStore
 from koinon.settings import Settings
 from koinon.up import record
+from koinon.watch.api import Watch
+from koinon.watch.graph.edges import Edges
 from koinon.works.api import Parent, ParentMode, Works
 from koinon.works.bonds import Bonds
 from koinon.works.catalogue import URI_SCHEME
@@ -154,6 +156,7 @@ class World:
     market: int = 0
     commission: int = 0
     agent: int = 0
+    case: int = 0
     job: str = ""
     till: str = ""
     transaction: str = ""
@@ -205,6 +208,7 @@ class _World:
         self.lend()
         self.commission()
         self.employ()
+        self.watch()
         receipt = self._send("buyer", coin.transaction("transfer", world.till, 2 * COIN))
         world.transaction, world.block = receipt.transaction_hash, receipt.block_number
         return world
@@ -363,6 +367,21 @@ class _World:
             f"{target}:Baker", name="Baker Street", arguments={"mills": [str(mill.address) for mill in mills]}
         )
         self.world.agent = baker.work_id
+
+    def watch(self) -> None:
+        """Money that is parted and comes together again, for people to judge; a simulated pool; an alert."""
+        begin, ends = 1_760_000_000, [f"0x{number:040x}" for number in range(1, 9)]
+        first, last, between = ends[0], ends[-1], ends[1:-1]
+        edges = Edges.of(
+            [*[first] * len(between), *between],
+            [*between, *[last] * len(between)],
+            [begin + 3_600 * at for at in range(2 * len(between))],
+            [900.0 + 10 * at for at in range(2 * len(between))],
+        )
+        with Watch.of(self.node) as watch:
+            self.world.case = watch.scan(edges).cases[0]
+            watch.liquidity.simulate(seed=3)
+            watch.alerts.raise_("drains a bridge", "Half of what a bridge held left within an hour.", level=3)
 
     def lend(self) -> None:
         node = self.node

@@ -55,6 +55,21 @@ def test_what_can_be_withdrawn_sells_for_just_the_slippage_allowed():
     assert less.amount == pytest.approx(10**18, rel=0.02)
 
 
+@pytest.mark.parametrize("slippage", [1e-2, 1e-4, 1e-6, 1e-7])
+def test_however_little_a_price_may_give_way_it_is_exact(slippage):
+    """Of a constant product the average price falls by s after s / (1 - s) of the reserve, less the fee."""
+    due = PAIR.reserves[0] * slippage / (1 - slippage) / (1 - PAIR.fee_ppm / 1e6)
+    assert withdrawable([PAIR], "A", "B", slippage).amount == pytest.approx(due, rel=1e-3)
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-6, 1e-8])
+def test_a_small_position_is_found_to_a_part_of_itself(share):
+    amount = PAIR.reserves[0] * share
+    found = withdrawable([PAIR], "A", "B", 0.02, amount=amount)
+    assert found.amount == pytest.approx(amount, rel=1e-3)
+    assert found.amount <= amount
+
+
 def test_without_a_route_there_is_no_depth():
     pools = [PAIR, PairPool("far", ("C", "D"), (10**18, 10**18)), PairPool("empty", ("B", "C"), (0, 0))]
     assert best_price(pools, "A", "C") == 0

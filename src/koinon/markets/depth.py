@@ -8,6 +8,7 @@ smallest units, prices in units of one token for a unit of the other; the fee is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,9 +23,11 @@ from koinon.markets.routing.pools import Pool
 CURVE: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Falls of the price, as shares, at which a curve is drawn."""
 
-_STEPS: Final = 40
+_STEPS: Final = 60
 _NEAR: Final = 1e-5
-_TINY: Final = 1e-9  # the share of what pools hold that moves no price
+"""How near a fall of the price is found, as a part of it."""
+_LEAST_FALL: Final = 1e-9  # below it, what is sold moves prices by less than they are known
+_TINY: Final = 1e-11  # the share of what pools hold that moves no price
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def withdrawable(
     low, high = 0.0, 1.0
     best = Depth(0.0, 0.0, 0.0)
     for _ in range(_STEPS):
-        fall = (low + high) / 2
+        # Falls span many powers of ten: halve the distance of their logarithms.
+        fall = math.sqrt(max(low, _LEAST_FALL) * high)
         found = slope.down_to(fall)
         if found.amount <= amount and found.price >= slope.first * (1 - slippage):
             low, best = fall, found
@@ -99,7 +103,7 @@ def withdrawable(
             low = fall
         else:
             high = fall
-        if high - low < _NEAR:
+        if high - low < _NEAR * high or high <= _LEAST_FALL * (1 + _NEAR):
             break
     return best
 

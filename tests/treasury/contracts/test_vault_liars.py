@@ -102,6 +102,20 @@ def test_an_honest_gain_beyond_a_tenth_counts_in_the_weeks_after(scene):
     assert vault.maxDeposit(SAVER) > 0
 
 
+def test_a_dip_as_a_week_begins_holds_back_no_recovery(scene):
+    """Whoever keeps the books first in a week chooses the moment."""
+    vault = scene.vault
+    wait(scene.bench, WEEK)
+    scene.pool.lose(150 * DOLLAR)
+    vault.settle()
+    nearly(counted(scene), 350 * DOLLAR)
+    scene.earn(150 * DOLLAR)
+    nearly(counted(scene), 500 * DOLLAR)
+    assert vault.maxDeposit(SAVER) > 0
+    scene.earn(100 * DOLLAR)
+    nearly(counted(scene), 550 * DOLLAR)
+
+
 def test_a_purchase_counts_from_what_was_paid(scene):
     """A strategy says it is worth a lot the moment it is bought."""
     liar = scene.mock("Pool", scene.asset)

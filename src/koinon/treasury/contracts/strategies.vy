@@ -201,13 +201,17 @@ def _anchor(slot: uint256, bps: uint256) -> bool:
 @internal
 def _begin_week():
     """
-    @dev What shares count for now is what they may gain on this week.
+    @dev What shares count for now is what they may gain on this week, unless it is less than before: a dip in the moment
+         when a week begins would else hold back what recovers from it, and who hides a loss needs no leave to.
     """
     week: uint256 = block.timestamp // WEEK_S
     if week != self._week:
         self._week += 1  # what they may gain in the week that begins is no part of it yet
         for slot: uint256 in range(SLOTS):
-            self._anchor(slot, WHOLE_BPS + GAIN_BPS)
+            if self._held[slot] > 0:
+                before: uint256 = self._believed[slot]
+                self._anchor(slot, WHOLE_BPS + GAIN_BPS)
+                self._believed[slot] = max(before, self._believed[slot])
         self._week = week
 
 

@@ -59,6 +59,17 @@ def test_the_same_account_much_later_is_another_case_and_a_shared_partner_joins_
     assert sorted(map(len, form([first, soon, later, other]))) == [1, 1, 2]
 
 
+def test_what_everybody_uses_joins_nothing(store):
+    there = finding("cycle", ("a", "exchange", 1), ("exchange", "b", 2), ("b", "a", 3))
+    other = finding("cycle", ("b", "exchange", 4), ("exchange", "c", 5), ("c", "b", 6))
+    shared = finding("fan_in", ("a", "exchange", 1), ("d", "exchange", 2), about="exchange")
+    again = finding("fan_out", ("exchange", "b", 2), about="exchange")
+    found = [there, other, shared, again]
+    assert len(set(store.add(found, {"exchange"}))) == 4
+    assert list(map(len, form(found, services={"exchange"}))) == [1, 1, 1, 1]
+    assert sorted(map(len, form(found))) == [1, 3]
+
+
 def test_a_finding_that_connects_two_cases_makes_them_one_and_says_so(store):
     left, right = store.add([finding("cycle", ("a", "b", 1)), finding("cycle", ("c", "d", 1))])
     store.decide(right, "in review", who="reviewer", why="I look at it.")

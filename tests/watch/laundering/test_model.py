@@ -7,7 +7,7 @@ import pytest
 from koinon.errors import BadInput, IntegrityError
 from koinon.watch.graph import Edges
 from koinon.watch.laundering.clusters import clusters
-from koinon.watch.laundering.groups import audits, by_age, by_origin, by_size
+from koinon.watch.laundering.groups import audits, by_age, by_origin, by_size, service_names
 from koinon.watch.laundering.measuring import average_precision, bootstrapped, precision_at
 from koinon.watch.laundering.model import Model, learn
 from koinon.watch.laundering.planted import SERVICES, plant
@@ -213,3 +213,11 @@ def test_wallets_are_grouped_by_what_was_known_then():
     assert by_age(edges)["first day"].tolist() == [True, False, False, False]
     assert by_age(edges)["first week"].tolist() == [False, True, True, False]
     assert by_size(edges)["large"].tolist() == [False, False, True, True]
+
+
+def test_who_deals_with_fifty_is_a_service_either_way():
+    many = list(range(2, 52))
+    pays, gets = [0] * 50 + many, many + [1] * 50
+    edges = Edges.of(pays, gets, range(100), [1.0] * 100)
+    assert service_names(edges) == {"0", "1"}
+    assert service_names(edges.between(1, 100)) == {"1"}

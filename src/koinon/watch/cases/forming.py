@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which findings are one case: those that share a transfer, or are about the same account at about the same
-time. A shared partner is not enough: everybody pays the same exchange.
+time. A shared partner is not enough: everybody pays the same exchange. Neither is a transfer of such a
+service, nor what is found about it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from koinon.watch.findings import Finding
@@ -32,14 +33,22 @@ PRIORS: Final[Mapping[str, float]] = {
 UNKNOWN: Final = 0.3
 
 
-def keys(finding: Finding) -> list[str]:
-    """What joins a finding to others: each of its transfers, and whom it is about."""
-    found = [_short(edge) for edge in finding.edges]
-    return [*dict.fromkeys(found), f"about:{finding.accounts[0].lower()}"]
+def keys(finding: Finding, services: Collection[str] = ()) -> list[str]:
+    """What joins a finding to others: each of its transfers, and whom it is about, but for ``services``.
+
+    Where nothing is left, the finding stands alone.
+    """
+    found = [
+        _short(edge)
+        for edge in finding.edges
+        if edge["source"] not in services and edge["target"] not in services
+    ]
+    about = finding.accounts[0]
+    return [*dict.fromkeys(found), *([] if about in services else [f"about:{about.lower()}"])]
 
 
-def form(findings: Sequence[Finding], gap_s: int = GAP_S) -> list[list[int]]:
-    """The findings' places, by case; cases in the order of their first finding."""
+def form(findings: Sequence[Finding], gap_s: int = GAP_S, services: Collection[str] = ()) -> list[list[int]]:
+    """The findings' places, by case; cases in the order of their first finding. ``services`` as in `keys`."""
     parent = list(range(len(findings)))
 
     def root(at: int) -> int:
@@ -51,7 +60,7 @@ def form(findings: Sequence[Finding], gap_s: int = GAP_S) -> list[list[int]]:
     last: dict[str, tuple[int, int]] = {}
     for at in sorted(range(len(findings)), key=lambda each: (findings[each].start, each)):
         each = findings[at]
-        for key in keys(each):
+        for key in keys(each, services):
             before = last.get(key)
             if before is not None and (not key.startswith("about:") or each.start - before[1] <= gap_s):
                 one, other = root(before[0]), root(at)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -115,26 +115,27 @@ class CaseStore:
 
     # ------------------------------------------------------------ what is found
 
-    def add(self, findings: Iterable[Finding]) -> list[int]:
+    def add(self, findings: Iterable[Finding], services: Collection[str] = ()) -> list[int]:
         """Put findings into cases; the cases they are in, in their order. All of them or none.
 
         One that shares a transfer with a case, or is about the same account at about the same time, joins
-        it; where it connects two cases they become one. A cleared case with a new finding is new again.
+        it, but not by way of ``services`` that everybody uses; where it connects two cases they become one.
+        A cleared case with a new finding is new again.
         """
         with self._transaction():
             touched: dict[int, None] = {}
-            found = [self._add(each, touched) for each in findings]
+            found = [self._add(each, touched, services) for each in findings]
             for case_id in touched:
                 self._rank(case_id)
             return [self._now(case_id) for case_id in found]
 
-    def _add(self, finding: Finding, touched: dict[int, None]) -> int:
+    def _add(self, finding: Finding, touched: dict[int, None], services: Collection[str]) -> int:
         digest = finding.digest
         row = self._base.execute("SELECT case_id FROM findings WHERE digest = ?", (digest,)).fetchone()
         if row is not None:
             self._base.execute("UPDATE findings SET seen = seen + 1 WHERE digest = ?", (digest,))
             return int(row[0])
-        own = keys(finding)
+        own = keys(finding, services)
         near = self._near(own, finding)
         case_id = near[0] if near else self._open(finding)
         for other in near[1:]:

@@ -25,7 +25,7 @@ AGES: Final = ("first day", "first week", "older")
 SIZES: Final = ("small", "middle", "large")
 ORIGINS: Final = ("a service", "another wallet", "not seen")
 SERVICE: Final = 50
-"""Who pays so many different accounts is a service, where nobody says what it is."""
+"""Who pays so many different accounts, or is paid by so many, is a service, where nobody says what it is."""
 FAIR_RATIO: Final = 0.8
 FEWEST: Final = 30
 
@@ -131,6 +131,19 @@ def audits(
     return tuple(found)
 
 
+def partners(edges: Edges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many different accounts each account paid, and was paid by."""
+    pairs = np.unique(np.stack([edges.source, edges.target], axis=1), axis=0)
+    paid, got = (np.bincount(pairs[:, end], minlength=edges.accounts) for end in (0, 1))
+    return paid.astype(np.int64), got.astype(np.int64)
+
+
+def service_names(edges: Edges) -> frozenset[str]:
+    """The accounts that look like services: everybody deals with them, so they join nobody to anybody."""
+    paid, got = partners(edges)
+    return frozenset(edges.name(int(account)) for account in np.flatnonzero(np.maximum(paid, got) >= SERVICE))
+
+
 def by_origin(
     edges: Edges, services: Mapping[str, NDArray[np.bool_]] | None = None
 ) -> dict[str, NDArray[np.bool_]]:
@@ -142,8 +155,7 @@ def by_origin(
         Name → which accounts are of that kind. Without it, who pays many different accounts is a service.
     """
     if services is None:
-        pairs = np.unique(np.stack([edges.source, edges.target], axis=1), axis=0)
-        services = {ORIGINS[0]: np.bincount(pairs[:, 0], minlength=edges.accounts) >= SERVICE}
+        services = {ORIGINS[0]: partners(edges)[0] >= SERVICE}
     first = np.full(edges.accounts, len(edges), dtype=np.int64)
     np.minimum.at(first, edges.target, np.arange(len(edges)))
     row = first[edges.source]

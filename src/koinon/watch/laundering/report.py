@@ -19,7 +19,7 @@ from koinon.watch.cases.forming import form, priority
 from koinon.watch.findings import Finding
 from koinon.watch.laundering.alerting import model_findings
 from koinon.watch.laundering.clusters import clusters
-from koinon.watch.laundering.groups import Audit, audits
+from koinon.watch.laundering.groups import Audit, audits, service_names
 from koinon.watch.laundering.measuring import (
     Labels,
     Scores,
@@ -237,7 +237,7 @@ def _cases(
     transfers (95 % Wilson interval), beside how many are of all: what any order would give."""
     bad = {_key(edge) for edge in table.edges.rows(np.flatnonzero(illicit))}
     ranked = []
-    for places in form(findings):
+    for places in form(findings, services=service_names(table.edges)):
         own = [findings[place] for place in places]
         keys = {_key(edge) for each in own for edge in each.edges}
         ranked.append((priority(own, model.kinds), len(keys & bad) * 2 >= len(keys)))

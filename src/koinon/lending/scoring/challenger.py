@@ -27,11 +27,13 @@ FORMAT: Final = "koinon.challenger/1"
 HELD_BACK: Final = 0.15
 MOST_TREES: Final = 600
 PATIENCE: Final = 50
+LEAVES: Final = (6, 15, 31)
+"""How fine trees may be: each is tried, the one that rows held back like best is grown."""
+LEAVES_OTHERWISE: Final = 15
 _POINTS: Final = 100.0
 OPTIONS: Final = {
     "objective": "binary",
     "learning_rate": 0.05,
-    "num_leaves": 15,
     "feature_fraction": 0.8,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -132,7 +134,7 @@ class Challenger:
 
 
 def fit_challenger(frame: Frame, seed: int = 0) -> Challenger:
-    """Trees from rows that teach: as many as rows held back gain from, then grown again on all.
+    """Trees from rows that teach: as fine and as many as rows held back gain from, then grown again on all.
 
     Raises
     ------
@@ -154,16 +156,22 @@ def fit_challenger(frame: Frame, seed: int = 0) -> Challenger:
         categorical_feature=named,
         free_raw_data=False,
     )
-    trees = 100
+    leaves, trees = LEAVES_OTHERWISE, 100
     if held.any():
         judge = teach.create_valid(matrix[held], frame.labels[held], weight=frame.counted[held])
-        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        first = lightgbm.train(options, teach, MOST_TREES, valid_sets=[judge], callbacks=[stop])
-        trees = max(20, round(first.best_iteration * 1.1))
+        tried = {}
+        for fine in LEAVES:
+            stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+            grown = lightgbm.train(
+                options | {"num_leaves": fine}, teach, MOST_TREES, valid_sets=[judge], callbacks=[stop]
+            )
+            tried[fine] = grown.best_score["valid_0"]["binary_logloss"], grown.best_iteration
+        leaves = min(LEAVES, key=lambda fine: tried[fine][0])
+        trees = max(20, round(tried[leaves][1] * 1.1))
     everything = lightgbm.Dataset(
         matrix, frame.labels, weight=frame.counted, categorical_feature=named, free_raw_data=False
     )
-    grown = lightgbm.train(options, everything, trees)
+    grown = lightgbm.train(options | {"num_leaves": leaves}, everything, trees)
     return Challenger(frame.names, categories, str(grown.model_to_string()))
 
 

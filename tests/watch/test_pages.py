@@ -4,6 +4,7 @@ there said in a sentence."""
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import replace
 
@@ -12,6 +13,9 @@ import pytest
 from koinon.watch.api import Watch
 from koinon.watch.findings import Finding
 from koinon.watch.graph.edges import Edges
+from koinon.watch.graph.importing import Columns, read_labelled
+from koinon.watch.laundering.again import of_file
+from koinon.watch.laundering.planted import plant
 from tests.pages_support import open_town, words
 
 HOSTILE = '<script>alert("x")</script>'
@@ -183,3 +187,35 @@ def test_what_was_measured_is_shown_with_red_said_in_words_and_simulated_called_
     assert "This pool is simulated" in page
     assert "What can be paid out when many leave at once?" in page, "a simulated one is no answer"
     assert "✗ rings" in page
+
+
+def test_the_model_is_taught_again_with_what_was_decided_where_its_transfers_are_still_there(
+    operator, guest, watch, tmp_path
+):
+    assert "No model was trained here yet." in operator.refused("watch.learn")
+    planted = plant(seed=5, patterns=24)
+    rows = zip(planted.edges.rows(range(len(planted.edges))), planted.illicit, strict=True)
+    file = tmp_path / "labelled.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["source", "target", "timestamp", "amount", "illicit"])
+        writer.writerows(
+            [row["source"], row["target"], row["timestamp"], repr(row["amount"]), int(bad)]
+            for row, bad in rows
+        )
+    edges, illicit, _ = read_labelled(file, "illicit")
+    source = of_file(file, "illicit", Columns(), "", 0.05)
+    watch.train(edges, illicit, data="the file labelled.csv", draws=20, source=source)
+    number = next(iter(watch.scan(edges).cases))
+    operator.do("watch.decide", case_id=str(number), status="cleared", why="Known to us.")
+    assert "Teach it with what was decided" in operator.page("/watch")
+    assert "Teach it with what was decided" not in guest.page("/watch")
+    assert "Only this node's operator" in guest.refused("watch.learn")
+    review = operator.review("watch.learn")
+    assert "the file labelled.csv" in review
+    page = operator.do("watch.learn")
+    assert "The new model took over." in page or "The model that was there stays." in page
+    assert watch.report()["looks"] == 2
+    file.unlink()
+    assert "are not there any more" in operator.refused("watch.learn")
+    assert "Teach it with what was decided" not in operator.page("/watch")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,10 @@ from koinon.watch.findings import Finding
 from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import EventRows, from_index
+from koinon.watch.laundering.again import of_simulation
 from koinon.watch.laundering.alerting import model_findings
 from koinon.watch.laundering.feedback import Retrained, retrain
+from koinon.watch.laundering.groups import service_names
 from koinon.watch.laundering.heldout import HeldOut
 from koinon.watch.laundering.measuring import Labels
 from koinon.watch.laundering.model import Model
@@ -193,7 +195,7 @@ class Watch:
         findings = [*self._screen().findings(edges), *findings]
         cases: list[int] = []
         if keep:
-            cases = self.cases.add(findings)
+            cases = self.cases.add(findings, service_names(edges))
             self._alert(dict.fromkeys(cases))
         return Scan(len(edges), tuple(findings), tuple(cases), "" if model is None else model.digest)
 
@@ -236,6 +238,7 @@ class Watch:
         rules: Rules | None = None,
         draws: int = 200,
         seed: int = 0,
+        source: Mapping[str, Any] | None = None,
     ) -> tuple[dict[str, Any], Retrained | None]:
         """Learn from labelled transfers and measure on the later ones; the report, which is kept.
 
@@ -251,6 +254,8 @@ class Watch:
         known_at : int64[n], optional
             Unix seconds when each label was known; what became known after the measured part began is not
             learned from.
+        source : mapping, optional
+            Where the transfers came from, kept so that they can be learned from again (`again`).
 
         Errors as `report.report`.
         """
@@ -281,6 +286,8 @@ class Watch:
             seed=seed,
         )
         document = {**made.document(), "looks": looks, "made_at": int(self._clock()), "model": model.digest}
+        if source is not None:
+            document["source"] = dict(source)
         if retrained is not None:
             document["retrained"] = retrained.document()
         model.save(self.home / MODEL_FILE)
@@ -303,6 +310,7 @@ class Watch:
             budget=budget,
             draws=draws,
             seed=seed,
+            source=of_simulation(seed, budget),
         )
 
     def report(self) -> dict[str, Any]:

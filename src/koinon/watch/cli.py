@@ -24,6 +24,7 @@ from koinon.watch.graph.edges import Edges
 from koinon.watch.graph.following import CONFIRMATIONS
 from koinon.watch.graph.importing import from_history, read_edges, read_labelled
 from koinon.watch.graph.streaming_cli import stream
+from koinon.watch.laundering.again import of_file
 from koinon.watch.laundering.cli import COMMANDS as FOLLOWING
 from koinon.watch.laundering.rules import Rules
 from koinon.watch.laundering.shelf import READERS
@@ -215,9 +216,16 @@ def train(
         elif file is None:
             document, _ = watch.train_simulated(seed=seed, budget=budget)
         else:
-            edges, illicit, known = read_labelled(file, label, named_columns(columns), known_at=known_at)
+            named = named_columns(columns)
+            edges, illicit, known = read_labelled(file, label, named, known_at=known_at)
             document, _ = watch.train(
-                edges, illicit, data=f"the file {file.name}", known_at=known, budget=budget, seed=seed
+                edges,
+                illicit,
+                data=f"the file {file.name}",
+                known_at=known,
+                budget=budget,
+                seed=seed,
+                source=of_file(file, label, named, known_at, budget),
             )
     session.terminal.result(document, lambda terminal: show_report(terminal, document))
 
@@ -275,6 +283,7 @@ def _by_truth(session: Session, watch: Watch, path: Path, budget: float, seed: i
             document,
             decimals=int(node.chain.coin.call("decimals")),
             through_block=-1 if head is None else head.number,
+            venues=venues(node.index),
         )
     told, _ = watch.train(
         planted.edges,

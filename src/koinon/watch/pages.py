@@ -20,6 +20,7 @@ from koinon.watch.desk.liquidity import shown_liquidity
 from koinon.watch.desk.ranking_picture import draw_false_alarms, draw_rankings
 from koinon.watch.desk.screened import screened
 from koinon.watch.desk.time_picture import draw_in_time
+from koinon.watch.laundering.again import can_learn_again
 from koinon.web import NavEntry, Router, gettext, ngettext, node, paginate, render, visitor
 from koinon.web import marked as _
 
@@ -67,6 +68,7 @@ def watch(request: Request) -> Response:
         kept=kept,
         decided=decided,
         report=report,
+        again=report is not None and can_learn_again(report),
         picture=None if report is None else draw_rankings(report),
         audits=[] if report is None else [(each, draw_false_alarms(each)) for each in report["false_alarms"]],
         words=words,

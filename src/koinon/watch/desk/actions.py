@@ -9,8 +9,9 @@ from koinon.chain.account import Account
 from koinon.errors import BadInput, KeyFault
 from koinon.watch.api import Watch
 from koinon.watch.cases.alerts import MOST_WAITING
-from koinon.watch.cases.record import OPEN
+from koinon.watch.cases.record import DECIDED, OPEN
 from koinon.watch.desk.words import STATUSES, kinds_named
+from koinon.watch.laundering.again import can_learn_again, learn_again
 from koinon.web import Action, Fields, Outcome, Review, Say, Visitor, gettext, ngettext
 from koinon.web import marked as _
 from koinon.works.forms import acting, whole_number
@@ -142,7 +143,51 @@ def _run_seen(ground: Ground, _account: Account, fields: Fields, say: Say) -> Ou
     )
 
 
+def _prepare_learn(ground: Ground, visitor: Visitor, _fields: Fields) -> Review:
+    _operator(visitor)
+    with Watch.of(ground) as watch:
+        counts, report = watch.cases.counts(), watch.report()
+    if not can_learn_again(report):
+        raise BadInput(
+            gettext("The transfers that the model was taught on are not there any more."),
+            hint=gettext("Teach it by command: koinon watch train FILE"),
+            code="watch.again",
+        )
+    decided = sum(counts[status] for status in DECIDED)
+    return Review(
+        title=gettext("Teach the model again with what was decided?"),
+        button=gettext("Teach it"),
+        changes=(
+            gettext("It learns from the same transfers as before, and from decided cases that are in them."),
+            gettext("The new model takes over only where it is not worse on the later transfers."),
+        ),
+        costs=(gettext("No gas; some minutes of this machine."),),
+        risks=(gettext("Each look at the same later transfers makes luck likelier; looks are counted."),),
+        result={
+            gettext("Transfers"): str(report["data"]["what"]),
+            gettext("Decided cases"): str(decided),
+            gettext("Times these were measured on"): str(report["looks"]),
+        },
+    )
+
+
+def _run_learn(ground: Ground, _account: Account, _fields: Fields, say: Say) -> Outcome:
+    say(gettext("Teaching and measuring"))
+    with Watch.of(ground) as watch:
+        document, retrained = learn_again(watch)
+    accepted = retrained is not None and retrained.accepted
+    return Outcome(
+        gettext("The new model took over.") if accepted else gettext("The model that was there stays."),
+        "/watch",
+        {
+            gettext("Decided transfers learned from"): str(0 if retrained is None else retrained.used),
+            gettext("Times these were measured on"): str(document["looks"]),
+        },
+    )
+
+
 ACTIONS: Final = (
+    Action("watch.learn", _prepare_learn, _run_learn, back="/watch"),
     Action("watch.decide", _prepare_decide, _run_decide, back="/watch"),
     Action("watch.seen", _prepare_seen, _run_seen, back="/watch"),
 )

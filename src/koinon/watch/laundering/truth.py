@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -20,8 +20,16 @@ _SQL: Final = (
 )
 
 
-def label_chain(index: EventRows, truth: Mapping[str, Any], *, decimals: int, through_block: int) -> Planted:
-    """The coin's payments up to a block, each with the case that it belongs to.
+def label_chain(
+    index: EventRows,
+    truth: Mapping[str, Any],
+    *,
+    decimals: int,
+    through_block: int,
+    venues: Collection[str] = (),
+) -> Planted:
+    """The coin's payments up to a block, each with the case that it belongs to; exchanges with ``venues``
+    are left out, as in `from_index`.
 
     Raises
     ------
@@ -35,7 +43,12 @@ def label_chain(index: EventRows, truth: Mapping[str, Any], *, decimals: int, th
             hashes = (each["transaction"] for each in case["transfers"] if "transaction" in each)
             case_of |= dict.fromkeys((each.lower() for each in hashes), len(kinds))
             kinds.append(str(case["typology"]))
-    rows = [row for row in index.rows(_SQL, (through_block,)) if NOBODY not in (row["source"], row["target"])]
+    no_payer = {NOBODY, *venues}
+    rows = [
+        row
+        for row in index.rows(_SQL, (through_block,))
+        if row["source"] not in no_payer and row["target"] not in no_payer
+    ]
     pattern = np.array([case_of.get(str(row["hash"]).lower(), -1) for row in rows], dtype=np.int32)
     if not (pattern >= 0).any():
         raise NotFound(

@@ -8,7 +8,6 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -112,12 +111,13 @@ def test_its_loan_is_told_with_the_ways_to_its_wallet_and_pool(toured, browser):
     part = page.split('id="loan"', 1)[1].split('id="you"', 1)[0]
     assert re.search(r'href="/credit/0x[0-9a-fA-F]{40}"', part)
     assert re.search(r'href="/pools/0x[0-9a-fA-F]{40}"', part)
-    assert re.search(r"2 of 3 issuers attest \d+ points: tier 1", part)
+    assert re.search(r"2 of 3 issuers attest \d+ points: tier B", part)
     junior, senior, loss = (
-        Decimal(each.replace(",", "")) for each in re.findall(r'<td class="number">([\d,.]+) tUSD', part)
+        int(each) for each in re.findall(r'<td class="number"><data class="amount" value="(\d+)"', part)
     )
     assert junior + senior == loss > 0
     assert "Simulated:" in part
+    assert re.search(r"paid in month \d, NT\$ is [\d,]+: \d+ points below the best", part)
     assert "模擬的部分" in browser.get("/zh-hant/tour").text
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,8 +91,8 @@ def test_a_unit_that_is_missing_anywhere_is_noticed(wrong):
 def step(tmp_path):
     """The step before it touches a chain, with what it told."""
     told: dict[str, object] = {}
-    cast = SimpleNamespace(lenders=[SimpleNamespace(key=None)] * 5)
-    node = SimpleNamespace(chain=None)
+    cast: Any = SimpleNamespace(lenders=[SimpleNamespace(key=None)] * 5)
+    node: Any = SimpleNamespace(chain=None)
     return Finance(node, Terminal(), tmp_path, cast, lambda **more: told.update(more)), told
 
 

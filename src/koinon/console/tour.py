@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from koinon.console.story import FOLDER, Applicant, Story
-from koinon.console.tour_loan import read_loan
+from koinon.console.tour_loan import read_loan, read_reasons
 from koinon.learning.pages import follow
 from koinon.learning.pictured import picture
 from koinon.learning.round_view import RunView
@@ -94,6 +94,7 @@ def tour(request: Request) -> Response:
         asked=[_asked(each) for each in story.applicants],
         paid=paid,
         loan=read_loan(node(request).chain, story.pool, story.wallet) if story.pool else None,
+        reasons=read_reasons(home / FOLDER) if story.pool else [],
         parts_of_it=_parts(story, way, names, paid) if way is not None and paid else [],
         going_on=_goes_on(home, story, run),
         section="explore",

@@ -1,47 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loan of the newest tour as its page tells it: every figure read from the pool and its scores."""
+"""The loan of the newest tour as its page tells it: every figure read from the pool and its scores; reasons
+from what its issuers looked at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import orjson
 
 from koinon.chain.handle import Chain
-from koinon.errors import ChainError, NotFound
+from koinon.errors import BadInput, ChainError, NotFound
+from koinon.lending.grades import letter
 from koinon.lending.pools import CreditPool
 from koinon.lending.score_word import ScoreWord
+from koinon.lending.scoring.frame import Numeric
+from koinon.lending.scoring.reasons import explain
+from koinon.lending.scoring.scorecard import Scorecard
+from koinon.lending.scoring.words import notice
 from koinon.markets.tokens import token_at
+from koinon.web import Unit, gettext
 from koinon.works.attestations import Attestations
 
-
-@dataclass(frozen=True)
-class Sold:
-    """What an auction brought, as people read it; ``bonus`` a part of what was repaid."""
-
-    repaid: str
-    seized: str
-    bonus: float
+FOLDER: Final = "finance"
+"""In the tour's folder: the points, and what the issuers were told of the wallet's owner."""
 
 
 @dataclass(frozen=True)
 class Loss:
     """What no collateral covered, and who bore it: ``junior`` and ``senior`` make ``loss``."""
 
-    loss: str
-    junior: str
-    senior: str
+    loss: int
+    junior: int
+    senior: int
 
 
 @dataclass(frozen=True)
 class Loan:
-    """A loan so far: each part None or empty until it happened; ``fee`` is what reached the model's till."""
+    """A loan so far, in smallest units of ``unit`` (``seized`` of ``collateral``): 0 or None until it
+    happened; ``fee``, exact as text, is what reached the model's till."""
 
     score: ScoreWord | None
+    tier: str
     issuers: int
     signers: int
-    borrowed: str
-    sold: Sold | None
+    unit: Unit
+    collateral: Unit
+    borrowed: int
+    repaid: int
+    seized: int
     lost: Loss | None
     fee: str
+
+
+def read_reasons(tour: Path) -> list[str]:
+    """Why the wallet has no more points, in the reader's language; empty where the files are gone."""
+    try:
+        told = orjson.loads((tour / FOLDER / "told.json").read_bytes())
+        card = Scorecard.load(tour / FOLDER / "scorecard.json")
+        row = [reader.read(Numeric(np.array([float(told[reader.name])])))[0] for reader in card.readers]
+        found = explain(card, np.array(row, dtype=np.int64))
+        return notice(card, found, {name: _title(name) for name in card.columns})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInput, NotFound):
+        return []
+
+
+def _title(column: str) -> str:
+    """What a column of the card holders' table is called to people; month 1 is the latest."""
+    kind, _, month = column.partition("_")
+    if kind == "limit":
+        return gettext("credit limit, NT$")
+    if kind == "age":
+        return gettext("age")
+    if kind == "status":
+        return gettext("months behind, as of month %(month)s", month=month)
+    if kind == "bill":
+        return gettext("owed in month %(month)s, NT$", month=month)
+    return gettext("paid in month %(month)s, NT$", month=month)
 
 
 def read_loan(chain: Chain, pool: str, wallet: str) -> Loan | None:
@@ -56,31 +93,26 @@ def _read(chain: Chain, pool: CreditPool, wallet: str) -> Loan:
     terms, attestations = pool.terms(), Attestations(chain)
     standing = attestations.latest(terms.schema, wallet)
     issuers, signers = attestations.issuers_of(terms.schema)
-    loan, collateral = token_at(chain, terms.loan_token), token_at(chain, terms.collateral_token)
+    loan, collateral = (token_at(chain, each) for each in (terms.loan_token, terms.collateral_token))
 
-    def of_wallet(event: str) -> list[dict[str, object]]:
-        return [each for each in pool.contract.history(event) if each["borrower"] == wallet]
+    def total(event: str, name: str) -> int:
+        found = pool.contract.history(event)
+        return sum(int(each[name]) for each in found if each.get("borrower", wallet) == wallet)
 
-    def total(events: list[dict[str, object]], name: str) -> int:
-        return sum(int(str(each[name])) for each in events)
-
-    borrowed, sales, losses = (of_wallet(name) for name in ("Borrowed", "Liquidated", "Defaulted"))
-    fee = total(pool.contract.history("FeePaid"), "amount")
+    lost = Loss(*(total("Defaulted", name) for name in ("bad_debt", "from_junior", "from_senior")))
+    fee = total("FeePaid", "amount")
     scored = standing.uid != bytes(32) and standing.work_id == terms.work_id
+    score = ScoreWord.of(standing.word) if scored else None
     return Loan(
-        score=ScoreWord.of(standing.word) if scored else None,
+        score=score,
+        tier="" if score is None else letter(score.tier),
         issuers=len(issuers),
         signers=signers,
-        borrowed=loan.text(total(borrowed, "amount")) if borrowed else "",
-        sold=Sold(
-            loan.text(total(sales, "repaid")),
-            collateral.text(total(sales, "seized")),
-            int(str(sales[-1]["bonus_bps"])) / 10_000,
-        )
-        if sales
-        else None,
-        lost=Loss(*(loan.text(total(losses, name)) for name in ("bad_debt", "from_junior", "from_senior")))
-        if losses
-        else None,
+        unit=Unit(loan.symbol, loan.decimals),
+        collateral=Unit(collateral.symbol, collateral.decimals),
+        borrowed=total("Borrowed", "amount"),
+        repaid=total("Liquidated", "repaid"),
+        seized=total("Liquidated", "seized"),
+        lost=lost if lost.loss else None,
         fee=loan.text(fee) if fee else "",
     )

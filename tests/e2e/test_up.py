@@ -172,6 +172,14 @@ def test_a_killed_gateway_and_a_killed_chain_come_back_where_they_were(koinon, t
     assert now["block"] >= there["block"]
 
 
+def test_a_killed_watch_comes_back_and_nobody_waits_for_it(koinon, there):
+    soon(lambda: koinon.status()["watch_alive"])
+    before = koinon.status()
+    os.kill(before["watch_pid"], signal.SIGKILL)
+    soon(lambda: koinon.status()["watch_pid"] not in {0, before["watch_pid"]})
+    assert answers(there["console"])
+
+
 def test_agents_run_from_when_they_are_made_and_their_killed_host_comes_back(koinon, there, tmp_path):
     assert not there["agents_alive"]
     (tmp_path / "greeter.py").write_text(GREETER)

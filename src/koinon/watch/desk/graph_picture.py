@@ -25,6 +25,8 @@ _THICK: Final = 9.0
 _WIDE: Final = 1120.0
 _NARROW: Final = 360.0
 _ROW: Final = 66.0
+_SIDE: Final = 132.0
+"""Room for names beside the first and the last step."""
 _MOST_WORDS: Final = 14
 """Flows up to which sums stand beside the arrows."""
 
@@ -95,14 +97,14 @@ def _place_said(place: Place) -> str:
 def _steps_across(graph: Graph) -> tuple[list[Point], float]:
     """Layers from left to right; the height."""
     high = _ROW * max(map(len, graph.layers)) + 24
-    step = (_WIDE - 200) / max(1, len(graph.layers) - 1)
+    step = (_WIDE - 2 * _SIDE) / max(1, len(graph.layers) - 1)
     found = [Point(0, 0)] * len(graph.places)
     for across, layer in enumerate(graph.layers):
         for down, at in enumerate(layer):
             # every other step stands a little lower, so that arrows past it do not run through its places
             shift = 7.0 * (across % 2)
             y = high / 2 + (down - (len(layer) - 1) / 2) * _ROW - 10 + shift
-            found[at] = Point(100 + step * across, y)
+            found[at] = Point(_SIDE + step * across, y)
     return found, high
 
 
@@ -171,7 +173,9 @@ def _place(place: Place, at: int, point: Point, *, named: bool, outwards: bool, 
         cross = f"M{number(point.x - 4)} {number(point.y - 4)}l8 8m-8 0l8 -8"
         content.append(element("path", {"class": "cross", "d": cross}))
     words = _name(place) if named else str(at + 1)
-    if outwards:
+    if not named:
+        spot, anchor = {"x": point.x + _DOT + 5, "y": point.y + 5}, "start"
+    elif outwards:
         right = point.x >= middle
         spot = {"x": point.x + (16 if right else -16), "y": point.y + 5}
         anchor = "start" if right else "end"

@@ -8,7 +8,8 @@ compile() {
         --custom-compile-command "make lock" "$@"
 }
 compile pyproject.toml --extra dev --output-file requirements/dev.txt
-compile pyproject.toml --constraints requirements/dev.txt --output-file requirements/runtime.txt
+# the tour shows a loan, and cuts its score into points with scikit-learn
+compile pyproject.toml --extra sklearn --constraints requirements/dev.txt --output-file requirements/runtime.txt
 compile requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
 compile requirements/flower.in --output-file requirements/flower.txt
 compile requirements/uagents.in --output-file requirements/uagents.txt

@@ -14,7 +14,7 @@ from koinon.watch.desk.graph_picture import figure
 from koinon.watch.desk.words import short
 from koinon.web import gettext as _
 from koinon.web import moment, ngettext
-from koinon.web.pictures.svg import cut, element, number
+from koinon.web.pictures.svg import cut, element, number, text_width
 
 MOST_LANES: Final = 14
 MOST_TRANSFERS: Final = 120
@@ -90,13 +90,17 @@ def _form(  # noqa: PLR0917
         line = f"M{number(x_of(until))} {number(top - 12)}V{number(bottom + 12)}"
         parts.append(element("path", {"class": "baseline", "d": line}))
     parts.append(_text(_day(first), left, bottom + 32, "start"))
+    below = bottom + 32
     if last > first:
-        parts.append(_text(_day(last), right, bottom + 32, "end"))
+        # beneath each other where both do not fit beside each other
+        if text_width(_day(first), 12.5) + text_width(_day(last), 12.5) + 16 > right - left:
+            below += 18
+        parts.append(_text(_day(last), right, below, "end"))
     return element(
         "svg",
         {
             "class": form,
-            "viewBox": f"0 0 {number(width)} {number(bottom + 42)}",
+            "viewBox": f"0 0 {number(width)} {number(below + 10)}",
             "role": "img",
             "aria_label": said,
             "xmlns": "http://www.w3.org/2000/svg",

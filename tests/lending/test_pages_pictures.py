@@ -64,10 +64,15 @@ def over(errand):
 
 def test_work_is_begun_once_and_found_again(soon):
     done = []
+
+    def look(tell):
+        tell("Looking")
+        done.append(1)
+
     queue = Errands()
-    first = over(queue.begin("a", lambda tell: (tell("Looking"), done.append(1))))
+    first = over(queue.begin("a", look))
     assert (first.state, first.stage, done) == ("done", "Looking", [1])
-    assert queue.begin("a", lambda _tell: done.append(2)) is first
+    assert queue.begin("a", look) is first
     assert queue.find("a") is first
     assert queue.find("b") is None
     second = over(queue.begin("a", lambda _tell: 3, again=True))

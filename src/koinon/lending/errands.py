@@ -8,8 +8,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any, Final, Literal
 
 from koinon.errors import KoinonError, UsageError
@@ -46,10 +46,11 @@ class Errand:
 
 
 class Errands:
-    """The work of one console. Its thread ends with the process."""
+    """The work of one console. Its thread ends with the process, whatever it is at."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lending")
+        self._queue: SimpleQueue[tuple[Errand, Callable[[Tell], Any]]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Errand] = OrderedDict()
 
@@ -77,8 +78,15 @@ class Errands:
             over = [name for name, each in self._kept.items() if each.is_over]
             for old in over[: max(0, len(over) - KEPT)]:
                 del self._kept[old]
-        self._pool.submit(self._run, errand, work)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="lending errands", daemon=True)
+                self._thread.start()
+        self._queue.put((errand, work))
         return errand
+
+    def _work(self) -> None:
+        while True:
+            self._run(*self._queue.get())
 
     @staticmethod
     def _run(errand: Errand, work: Callable[[Tell], Any]) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Final
 from koinon.chain.handle import Chain
 from koinon.chain.index import EventIndex
 from koinon.errors import BadInput, ChainError, KoinonError, SetupError
-from koinon.markets.history.own import venues
+from koinon.markets.history.facts import Facts
+from koinon.markets.history.own import Own, venues
 from koinon.markets.history.shadow import DEPTH
 from koinon.markets.routing.executor import Executor
 from koinon.watch.api import Watch
@@ -21,7 +22,7 @@ from koinon.watch.liquidity.coverage import Held
 from koinon.watch.liquidity.reading import Position
 from koinon.watch.monitors.feeding import FeedFollower
 from koinon.watch.monitors.monitoring import Monitoring, all_monitors
-from koinon.watch.monitors.own_chain import MONEY, OwnChain
+from koinon.watch.monitors.own_chain import OwnChain
 
 DAY_S: Final = 86_400
 SCAN_EVERY_S: Final = 600.0
@@ -86,6 +87,7 @@ class LiveWatch:
 
         deep = (0 if network.test_money else DEPTH) if depth is None else depth
         name = f"feed {network.chain_id} {network.genesis_hash[:10]}"
+        self._depth = deep
         self.follower = FeedFollower(index, self._own, name, make, watch.book, deep)
         self._confirmations = min(CONFIRMATIONS, deep) if network.test_money else max(CONFIRMATIONS, deep)
         self._scan_every_s, self._scanned_at, self._scanned = scan_every_s, -scan_every_s, -1
@@ -144,11 +146,13 @@ class LiveWatch:
         contracts = self._own.owing()
         if not contracts:
             return 0
-        history = self._own.history(MONEY, self.follower.through)
+        own = Own(self._index, self._node, depth=self._depth)
+        own.sync()
+        history = own.history()
         for contract in contracts:
             try:
                 self._watch.liquidity.measure(
-                    history, contract, self._position(contract), data="events in this node's index"
+                    history, contract, self._position(contract, own.facts), data="events in this node's index"
                 )
                 measured += 1
             except BadInput as fault:
@@ -159,11 +163,11 @@ class LiveWatch:
                 return measured
         return measured
 
-    def _position(self, contract: str) -> Position:
+    def _position(self, contract: str, facts: Facts) -> Position:
         """What it has at hand, and, of a vault, what else it holds that pairs here trade."""
-        asset = self._own.facts.markets[contract].asset
+        asset = facts.markets[contract].asset
         idle = self._balance(asset, contract)
-        if contract not in self._own.facts.decimals:  # no share token: collateral in it is its borrowers'
+        if contract not in facts.decimals:  # no share token: collateral in it is its borrowers'
             return Position(asset, idle)
         try:
             pools = Executor(self._node).pools()

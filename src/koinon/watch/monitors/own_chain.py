@@ -18,7 +18,6 @@ from koinon.chain.index.sources import Source
 from koinon.chain.rpc import Rpc
 from koinon.markets.history.decoding import Decoder
 from koinon.markets.history.facts import Facts, read_decimals, read_market
-from koinon.markets.history.history import History
 from koinon.markets.history.protocols import Rule, bound
 from koinon.markets.history.rows import EventRow
 from koinon.markets.history.saying import Fields
@@ -87,28 +86,6 @@ class OwnChain:
             fields = {**event.row, "block_hash": cursor.hash, "timestamp": self._time(cursor.number)}
             told.append(self._told(reading, fields))
         return Decoder({}, self.facts).rows(told)
-
-    def history(self, protocols: Iterable[str], through: int) -> History:
-        """All rows of some protocols' contracts up to a block, with the coin's payments among them."""
-        wanted = {*protocols, "erc20"}
-        hashes = {
-            row["number"]: (row["hash"], row["timestamp"])
-            for row in self._index.rows(
-                "SELECT number, hash, timestamp FROM block WHERE number <= ?", (through,)
-            )
-        }
-        told: list[tuple[Rule, str, Fields]] = []
-        for table, reading in self.readings().items():
-            if reading.protocol not in wanted:
-                continue
-            for row in self._index.rows(
-                f"SELECT * FROM {quoted(table)} WHERE block_number <= ?",  # noqa: S608  (quoted)
-                (through,),
-            ):
-                block_hash, moment = hashes.get(row["block_number"], ("", 0))
-                told.append(self._told(reading, {**row, "block_hash": block_hash, "timestamp": moment}))
-        rows = Decoder({}, self.facts).rows(told)
-        return History.of(rows, self.facts, {number: each[0] for number, each in hashes.items()})
 
     def owing(self) -> list[str]:
         """Addresses of the pools and vaults in the index."""

@@ -11,11 +11,13 @@ import pytest
 from koinon.chain.index import EventIndex
 from koinon.errors import BadInput
 from koinon.settings import Settings
+from koinon.treasury.api import Treasury
 from koinon.watch.api import Watch
 from koinon.watch.living import LiveWatch
 from koinon.watch.monitors.feeding import FeedFollower
 from koinon.watch.monitors.monitoring import Monitoring, all_monitors
 from koinon.watch.monitors.own_chain import OwnChain
+from tests.treasury.market_support import World
 from tests.watch.monitors.stage import role
 
 DAY_S = 86_400
@@ -213,3 +215,34 @@ def test_it_runs_until_it_is_told_to_stop_and_waits_for_a_chain_that_is_away(own
     stop_soon.cancel()
     assert "The chain does not answer (away)" in said[0]
     assert seen[0].through == index.head().number
+
+
+def test_a_vault_of_the_network_is_measured_on_each_day_and_told_where_too_little_can_be_paid(
+    own_chain, own_account, index, watch, tmp_path
+):
+    key = own_account(100)
+    world = World.build(own_chain, key)
+    treasury = Treasury(own_chain, tmp_path / "treasury", key)
+    vault = treasury.create(world.terms(key.address)).address
+    own_chain.sender(key).send(own_chain.coin.transaction("mint", key.address, 2_000 * 10**6))
+    treasury.deposit(vault, 1_000 * 10**6)
+    for day in range(64):
+        own_chain.rpc.call("evm_increaseTime", DAY_S)
+        if day % 2:
+            treasury.deposit(vault, 20 * 10**6)
+        else:
+            treasury.withdraw(vault, 20 * 10**6)
+    index.sync()
+    said: list[str] = []
+    live = LiveWatch(watch, own_chain, index, scan_every_s=0, say=said.append)
+    assert live.look().measured == 1, said
+    [kept] = watch.liquidity.kept("pool")
+    assert (kept["contract"], kept["data"]) == (vault, "events in this node's index")
+    assert kept["days"] >= 60
+    assert kept["liquid"]["idle"] == int(own_chain.coin.call("balanceOf", vault))
+    assert kept["coverage"]["liquid"] >= kept["liquid"]["idle"]
+    assert live.look().measured == 0, "once a day"
+    own_chain.rpc.call("evm_increaseTime", DAY_S)
+    treasury.deposit(vault, 10**6)
+    index.sync()
+    assert live.look().measured == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench_support import account
 from tests.lending.contracts.support import COIN, JUNIOR, SENIOR, UNIT, open_bank
 
 
@@ -31,3 +32,17 @@ def bank(standing):
 @pytest.fixture
 def pool(standing, bank):
     return standing[1]
+
+
+@pytest.fixture
+def thin(bank):
+    """180,000 senior over 20,000 junior, which must cover 5 %; nothing is lent yet."""
+    pool = bank.pool(coverage_bps=500, borrower_cap_bps=10_000, salt=b"\5" * 32)
+    for role, tranche, amount in (("senior", SENIOR, 180_000), ("junior", JUNIOR, 20_000)):
+        bank.loan_token.approve(pool.address, 2**200, sender=account(role))
+        pool.deposit(tranche, amount * UNIT, account(role), sender=account(role))
+    for role in ("borrower", "other borrower"):
+        bank.fund(pool, role, 10**6 * UNIT, 10**4 * COIN)
+    bank.fund(pool, "liquidator", 10**7 * UNIT)
+    bank.wait(60)
+    return pool

@@ -61,7 +61,7 @@ def test_no_market_leaves_a_token_short_or_the_value_unproven(seed, count, token
 
 def _check_certificate(listing, worth, held):
     """Strong duality: trades that every pool takes, that leave no token short, and that earn the upper bound
-    that their prices prove; to a millionth of what is traded, and to what floats can tell of what pools hold."""
+    that their prices prove: to a millionth of what is traded, and as far as floats tell what pools hold."""
     best = optimum(listing.market, worth, held)
     left = held + np.bincount(listing.market.coins.ravel(), best.net.ravel(), len(worth))
     values = left * best.prices

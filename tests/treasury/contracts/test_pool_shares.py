@@ -142,15 +142,21 @@ def test_who_comes_while_a_loss_is_seen_takes_nothing_of_those_who_hold(pool):
     assert 50_000 * UNIT - 2 <= shares.convertToAssets(shares.balanceOf(SAVER)) <= 50_000 * UNIT + 10
 
 
+def vault_over(bank, shares, most_bps=10_000):
+    """A vault that may put so much of what it has into shares of a pool, and its manager."""
+    rules = deploy(bank.bench, "VaultRules")
+    factory = deploy(bank.bench, "VaultFactory", deploy(bank.bench, "Vault", rules.address).address)
+    manager = account("manager")
+    charter = (bank.loan_token.address, manager, manager, manager, NOBODY, 0, 0, 0, 86_400)
+    listed = [(SHARES, shares.address, NOBODY, NOBODY, 0, 0, most_bps)]
+    made = factory.create("V", "V", charter, (20_000, 50, 10_000, 0), listed)
+    return at(bank.bench, made, "Vault"), manager
+
+
 def test_a_vault_holds_them(pool):
     bank, made, shares = pool
-    bench, token = bank.bench, bank.loan_token
-    rules = deploy(bench, "VaultRules")
-    factory = deploy(bench, "VaultFactory", deploy(bench, "Vault", rules.address).address)
-    manager = account("manager")
-    charter = (token.address, manager, manager, manager, NOBODY, 0, 0, 0, 86_400)
-    listed = [(SHARES, shares.address, NOBODY, NOBODY, 0, 0, 8_000)]
-    vault = at(bench, factory.create("V", "V", charter, (20_000, 50, 2_000, 0), listed), "Vault")
+    token = bank.loan_token
+    vault, manager = vault_over(bank, shares, 8_000)
     token.approve(vault.address, LARGEST, sender=SAVER)
     vault.deposit(100_000 * UNIT, SAVER, sender=SAVER)
     vault.rebalance(eight(KEEP, 8_000), eight(0), LATE, sender=manager)

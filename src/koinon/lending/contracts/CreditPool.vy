@@ -524,7 +524,8 @@ def max_withdraw(tranche: uint256, account: address) -> uint256:
     if tranche == SENIOR:
         return most
     needed: uint256 = interest._ceil_div(books.debt * MARKET.coverage_bps, BPS)
-    most = min(most, books.junior - min(needed, books.junior))
+    junior: uint256 = self._net(JUNIOR, books)
+    most = min(most, junior - min(needed, junior))
     if MARKET.junior_notice_s > 0:
         exit: uint256 = self._exits[self._epochs[JUNIOR]][account]
         if not self._may_exit(exit):
@@ -824,7 +825,7 @@ def _take(tranche: uint256, books: ICreditPool.Books, assets: uint256, shares: u
     self._shares[tranche][epoch][msg.sender] = held - shares
     self._total_shares[tranche] -= shares
     if tranche == JUNIOR:
-        self._require_cover(books.junior - assets, books.debt)
+        self._require_cover(self._net(JUNIOR, books) - assets, books.debt)
         if MARKET.junior_notice_s > 0:
             exit: uint256 = self._exits[epoch][msg.sender]
             assert self._may_exit(exit), "announce the exit first"
@@ -1020,7 +1021,7 @@ def _borrow(amount: uint256, receiver: address, offered: uint256, ratio_bps: uin
     worth: uint256 = self._worth(loan.collateral, self._market_price())
     self._require_covered(worth, loan)
     assert worth * BPS >= loan.debt * ratio_bps, "below the offer's ratio"
-    self._require_cover(books.junior, books.debt)
+    self._require_cover(self._net(JUNIOR, books), books.debt)
     owed: uint256 = loan.debt
     for wallet: address in wallets:
         if wallet != msg.sender:

@@ -626,7 +626,7 @@ def veto(change_id: bytes32):
     @notice Take an announced change away. Only the guardian may.
     @param change_id keccak256 of the call, as announced.
     """
-    assert msg.sender == self.charter.guardian, "only the guardian"
+    self._check_guardian()
     timelock._veto(change_id)
 
 
@@ -638,9 +638,10 @@ def mark_down(slot: uint256, bps: uint256):
     @param slot Which, from 0.
     @param bps What they count for, of what they do now; a tenth more each week after this one.
     """
-    assert msg.sender == self.charter.guardian, "only the guardian"
+    self._check_guardian()
     assert bps <= strategies.WHOLE_BPS, "up"
     self._settle()
+    strategies._begin_week()
     # With what they may gain this week, they count for this part.
     assert strategies._anchor(slot, bps), "no shares to mark"
     log MarkedDown(slot=slot, bps=bps)
@@ -964,6 +965,12 @@ def _withdraw_resumption():
     change_id: bytes32 = keccak256(method_id("resume()"))
     if timelock._ready_at[change_id] != 0:
         timelock._veto(change_id)
+
+
+@internal
+@view
+def _check_guardian():
+    assert msg.sender == self.charter.guardian, "only the guardian"
 
 
 @internal

@@ -200,7 +200,13 @@ def worth(holding: IVaultRules.Holding) -> (bool, bool, uint256):
         )
         weeks: uint256 = block.timestamp // WEEK_S - holding.week + 1
         most: uint256 = holding.amount * holding.believed * (WHOLE_BPS + weeks * GAIN_BPS) // (WHOLE_BPS * RAY)
-        return known, said <= most, min(said, most)
+        asked: bool = False
+        cost: uint256 = 0
+        asked, cost = self._ask_number(
+            holding.asked, abi_encode(holding.amount, method_id=method_id("previewMint(uint256)"))
+        )
+        full: bool = said <= most and (not asked or cost <= said + said // 100 + 1)
+        return known, full, min(said, most)
     answered: bool = False
     answer: Bytes[160] = b""
     answered, answer = self._ask(holding.asked, method_id("latestRoundData()"))

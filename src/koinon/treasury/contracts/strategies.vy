@@ -101,7 +101,8 @@ def _list(slot: uint256, listed: IVaultRules.Strategy, asset: address):
         self._slots[slot] = listed
         if same and self._held[slot] > 0 and listed.kind == SHARES:
             self._believed[slot] = LARGEST_PRICE  # listed again in public, it is believed what it says now
-            assert self._anchor(slot, WHOLE_BPS + GAIN_BPS), "no valid price"
+            self._anchor(slot, WHOLE_BPS + GAIN_BPS)
+            assert self._believed[slot] < LARGEST_PRICE // 2, "no valid price"
     log StrategySet(
         slot=slot,
         kind=listed.kind,
@@ -183,8 +184,8 @@ def _believe(slot: uint256, worth: uint256, amount: uint256):
 @internal
 def _anchor(slot: uint256, bps: uint256) -> bool:
     """
-    @dev What a slot's shares may gain on is this part, of WHOLE_BPS + GAIN_BPS, of what they count for now; whether there
-         are any, and that is known.
+    @dev What a slot's shares may gain on is this part, of WHOLE_BPS + GAIN_BPS, of what they count for now, or of what they
+         counted for as this week began where they do not say now; whether there are any.
     """
     held: uint256 = self._held[slot]
     if held == 0 or self._slots[slot].kind != SHARES:
@@ -193,9 +194,10 @@ def _anchor(slot: uint256, bps: uint256) -> bool:
     full: bool = False
     worth: uint256 = 0
     known, full, worth = self._worth(slot, held)
-    if known:
-        self._believe(slot, worth * bps // (WHOLE_BPS + GAIN_BPS), held)
-    return known
+    if not known:
+        worth = held * self._believed[slot] // RAY
+    self._believe(slot, worth * bps // (WHOLE_BPS + GAIN_BPS), held)
+    return True
 
 
 @internal
@@ -249,9 +251,9 @@ def _buy(slot: uint256, spent: uint256, asset: address) -> uint256:
     else:
         self._swap(self._slots[slot].pair, asset, spent)
     received: uint256 = staticcall IERC20(token).balanceOf(self) - before
-    if self._held[slot] == 0:
-        self._believe(slot, spent, received)
-    self._held[slot] += received
+    held: uint256 = self._held[slot]
+    self._held[slot] = held + received
+    self._believe(slot, spent + held * self._believed[slot] // RAY, held + received)
     assert self._held[slot] < LIMIT, "too much"
     log Traded(slot=slot, bought=True, paid=spent, received=received)
     return received
@@ -281,7 +283,7 @@ def _pull(slot: uint256, assets: uint256, asset: address, slippage_bps: uint256)
     shares -= staticcall IERC20(token).balanceOf(self)
     self._held[slot] = held - shares
     most: uint256 = assets * (WHOLE_BPS + slippage_bps) // WHOLE_BPS + 1
-    assert (max(shares, 1) - 1) * worth <= most * held, "slippage"
+    assert shares * worth <= most * held, "slippage"
 
 
 @internal

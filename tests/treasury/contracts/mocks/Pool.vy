@@ -15,6 +15,7 @@ asset: public(address)
 total: uint256
 frozen: public(bool)
 haircut_bps: public(uint256)
+shy: address
 manners: uint256  # how `withdraw` cheats: 1 refuses, 2 takes all shares, 3 pays half, 4 burns all gas
 
 
@@ -91,6 +92,7 @@ def convertToAssets(shares: uint256) -> uint256:
     @param shares How many.
     @return In the asset.
     """
+    assert tx.origin != self.shy, "shy"
     return shares * (self.total + 1) // (erc20.totalSupply + 1)
 
 
@@ -180,3 +182,12 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
     self.total -= assets
     assert extcall IERC20(self.asset).transfer(receiver, assets)
     return assets
+
+
+@external
+def be_shy(of: address):
+    """
+    @notice Answer nothing to one.
+    @param of Who.
+    """
+    self.shy = of

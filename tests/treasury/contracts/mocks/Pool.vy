@@ -92,7 +92,7 @@ def convertToAssets(shares: uint256) -> uint256:
     @param shares How many.
     @return In the asset.
     """
-    assert tx.origin != self.shy, "shy"
+    assert self.shy == empty(address) or tx.origin != self.shy, "shy"
     return shares * (self.total + 1) // (erc20.totalSupply + 1)
 
 

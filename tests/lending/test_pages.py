@@ -73,7 +73,7 @@ def test_without_a_pool_every_page_says_so_and_what_to_do(town):
     page = visit.page(f"/credit/{NOBODY}")
     assert title(page) == "Nothing is known of this wallet"
     assert "nobody can lend to it" in page
-    assert "The factory of credit pools created none" in visit.page(f"/pools/{NOBODY}", 404)
+    assert "factory of credit pools made none" in visit.page(f"/pools/{NOBODY}", 404)
 
 
 def test_a_wrong_address_is_answered_in_the_form(town):

@@ -16,7 +16,7 @@ from typing import Final
 from koinon.chain.account import Account
 from koinon.chain.address import checksum
 from koinon.chain.handle import Chain
-from koinon.errors import BadInput, KeyFault
+from koinon.errors import BadInput, KeyFault, KoinonError, NodeUnavailable
 from koinon.lending import quoting
 from koinon.lending.following import Followed, follow
 from koinon.lending.issuing import LASTS_S, OFFER_LASTS_S, Issuer, Judgement, ScoreFile, judge
@@ -64,7 +64,7 @@ class Lending:
     @classmethod
     def of(cls, ground: Ground, account: Account | None = None) -> Lending:
         """A node's; for its operator unless another account is named."""
-        return cls(ground.chain, ground.settings.home / ROOM, account or ground.operator)
+        return cls(ground.chain, ground.settings.home / ROOM, ground.operator if account is None else account)
 
     @property
     def me(self) -> str:
@@ -74,8 +74,16 @@ class Lending:
     # ------------------------------------------------------------ looking
 
     def pools(self) -> list[PoolState]:
-        """Every pool of the network's factory, oldest first."""
-        return [read_pool(self.chain, pool) for pool in CreditPools(self.chain).all()]
+        """Every pool of the network's factory whose tokens and feed answer, oldest first."""
+        found = []
+        for pool in CreditPools(self.chain).all():
+            try:
+                found.append(read_pool(self.chain, pool))
+            except NodeUnavailable:
+                raise
+            except (KoinonError, ValueError):
+                continue  # anyone may create a pool of tokens that break
+        return found
 
     def pool(self, address: str) -> PoolState:
         """A pool now; NotFound where the factory created none there."""

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Literal
 
 from koinon.errors import KoinonError, UsageError
+from koinon.web import gettext
 
 State = Literal["waiting", "running", "done", "failed"]
 Tell = Callable[[str], None]
@@ -69,8 +70,8 @@ class Errands:
                 return found
             if sum(not each.is_over for each in self._kept.values()) >= WAITING:
                 raise UsageError(
-                    "This node has enough to compute at the moment.",
-                    hint="Load the page again in a minute.",
+                    gettext("This node has enough to compute at the moment."),
+                    hint=gettext("Ask again in a minute."),
                     code="lending.busy",
                 )
             errand = self._kept[key] = Errand(key)

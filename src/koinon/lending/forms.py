@@ -10,10 +10,18 @@ from typing import Any, Final
 
 from koinon.chain.account import Account
 from koinon.chain.address import checksum
-from koinon.errors import BadInput, KoinonError, PaymentError, TransactionFailed
+from koinon.errors import (
+    BadInput,
+    KoinonError,
+    NotFound,
+    PaymentError,
+    TransactionFailed,
+    WrongNetwork,
+)
 from koinon.lending.api import Lending
 from koinon.lending.pool_state import PoolState
 from koinon.lending.pools import JUNIOR, SENIOR, CreditPool
+from koinon.lending.pools_seen import silent_pool
 from koinon.markets.tokens import Token, balance_of
 from koinon.web import Fields, Unit, Visitor, gettext
 from koinon.web import marked as _
@@ -136,7 +144,23 @@ def asked_by(ground: Ground, account: Account, fields: Fields) -> Asked:
 def _asked(ground: Ground, account: Account | None, me: str, fields: Fields) -> Asked:
     address = address_of(fields.get("pool", ""), gettext("The form names no pool."))
     lending = Lending.of(ground, account)
-    return Asked(lending, lending.at(address), lending.pool(address), me)
+    pool = found_pool(lending, address)
+    try:
+        return Asked(lending, pool, lending.pool(pool.address), me)
+    except (TransactionFailed, WrongNetwork, ValueError) as fault:
+        raise silent_pool(pool.address) from fault
+
+
+def found_pool(lending: Lending, address: str) -> CreditPool:
+    """The pool at an address; NotFound in the reader's language where the factory created none there."""
+    try:
+        return lending.at(address)
+    except NotFound as missing:
+        raise NotFound(
+            gettext("This network's factory of credit pools made none at %(address)s.", address=address),
+            hint=gettext("Check the address. Pools of this network are listed under Money, Credit pools."),
+            code="lending.no_pool",
+        ) from missing
 
 
 def address_of(text: str, sentence: str = "") -> str:

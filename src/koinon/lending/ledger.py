@@ -133,6 +133,17 @@ class Ledger:
             debts[row["borrower"]] = int(row["debt"])
         return [borrower for borrower, debt in reversed(debts.items()) if debt]
 
+    def lost(self, pool: str) -> tuple[int, int, int, int]:
+        """What all defaults at a pool took: in all, from junior lenders, from senior ones, from fees."""
+        rows = self.index.rows(
+            "SELECT bad_debt, from_junior, from_senior, from_fees FROM credit_pool_defaulted "
+            "WHERE address = ?",
+            (pool,),
+        )
+        columns = ("bad_debt", "from_junior", "from_senior", "from_fees")
+        loss, junior, senior, fees = (sum(int(row[name]) for row in rows) for name in columns)
+        return loss, junior, senior, fees
+
     def losses(self, pool: str, most: int = MOST) -> list[Loss]:
         """Defaults at a pool, newest first."""
         rows = self.index.rows(

@@ -36,6 +36,8 @@ from koinon.web import marked as _
 from koinon.web.pictures import Mark, Marks, draw_marks
 
 MOST_PICTURED: Final = 12
+AT_ONCE: Final = 20
+"""Pools on one page: anyone may create more."""
 
 router: Final = Router(
     "lending",
@@ -94,7 +96,11 @@ def credit(request: Request) -> Response:
 def wallet_page(request: Request, wallet: str) -> Response:
     """What a wallet scores, why, what it may borrow where, and what it did."""
     who = address_of(wallet)
-    look = looker(request).look(who)
+    seen, me = looker(request), visitor(request).address
+    addresses = seen.seen.addresses()
+    pages = paginate(request, len(addresses), AT_ONCE)
+    shown = addresses[pages.offset : pages.offset + pages.size]
+    look = seen.look(who, shown, judging=me == who)
     by_address = {each.state.address: each.state for each in look.pools}
     signer, name = node(request).operator.address, _namer([each.state for each in look.pools])
     return render(
@@ -104,11 +110,12 @@ def wallet_page(request: Request, wallet: str) -> Response:
         title=look.title(),
         scale=look.scale(),
         past=look.past(),
-        mine=visitor(request).address == who,
+        mine=me == who,
+        pages=pages,
         told=[_told(each, by_address, name) for each in look.happened],
         pair_name=name,
         units={place: (unit_of(each.loan), unit_of(each.collateral)) for place, each in by_address.items()},
-        offers=offering.kept_for(node(request), who) if visitor(request).address in (who, signer) else [],
+        offers=offering.kept_for(node(request), who) if me in (who, signer) else [],
         signs=[
             each.state.address
             for each in look.pools
@@ -134,8 +141,11 @@ def judge_again(request: Request, wallet: str) -> Response:
 @router.page("/pools")
 def pools_page(request: Request) -> Response:
     """Every credit pool of the network."""
-    seen = looker(request)
-    states = seen.lending().pools()
+    seen = looker(request).seen
+    addresses = seen.addresses()
+    pages = paginate(request, len(addresses), AT_ONCE)
+    listing = seen.listed(addresses[pages.offset : pages.offset + pages.size])
+    states = listing.states
     name = _namer(states)
     marks = [
         Mark(
@@ -164,6 +174,8 @@ def pools_page(request: Request) -> Response:
         request,
         "lending/pools.html",
         states=states,
+        silent=listing.silent,
+        pages=pages,
         pair_name=name,
         picture=picture,
         units={state.address: (unit_of(state.loan), unit_of(state.collateral)) for state in states},
@@ -175,9 +187,9 @@ def pools_page(request: Request) -> Response:
 @router.page("/pools/{address}")
 def pool_page(request: Request, address: str) -> Response:
     """One pool: what is lent out, on which terms, who bears losses, which loans are near their end."""
-    look = look_at_pool(looker(request), address_of(address), visitor(request).address)
+    who = visitor(request).address
+    look = look_at_pool(looker(request), address_of(address), who, lambda count: paginate(request, count))
     state = look.state
-    pages = paginate(request, len(look.loans.loans))
     return render(
         request,
         "lending/pool.html",
@@ -185,8 +197,8 @@ def pool_page(request: Request, address: str) -> Response:
         state=state,
         pair_name=_namer([state]),
         books=state.books,
-        pages=pages,
-        loans=look.loans.loans[pages.offset : pages.offset + pages.size],
+        pages=look.pages,
+        loans=look.shown,
         loan=unit_of(state.loan),
         collateral=unit_of(state.collateral),
         waterfall=draw_waterfall(state),

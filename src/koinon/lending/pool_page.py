@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from koinon.errors import BadInput, KoinonError
 from koinon.lending.errands import Errand, Tell
+from koinon.lending.forms import found_pool
 from koinon.lending.ledger import Loss
 from koinon.lending.loans import Loan, Loans, read_loans
 from koinon.lending.pool_state import PoolState
 from koinon.lending.pools import JUNIOR, SENIOR, Position
 from koinon.lending.wallet_page import Looker
 from koinon.markets.tokens import balance_of
+from koinon.web import Pages
 from koinon.web import marked as _
 
 RUNS: Final = 1_000
 STEPS: Final = 30
 DEVIATION: Final = 0.04
+ORDERED_MOST: Final = 500
+"""Loans that are read to find the least healthy among them."""
 SEED: Final = 0
 """As ``koinon lending risk POOL`` asks by default."""
 
@@ -42,10 +46,13 @@ class Mine:
 
 @dataclass(frozen=True)
 class PoolLook:
-    """A pool, looked at. ``behind`` how many blocks the index has still to read: loans may be missing."""
+    """A pool, looked at. ``loans`` the least healthy first, or only those of ``pages`` where they are too
+    many to be ``ordered``; ``behind`` how many blocks the index has still to read: loans may be missing."""
 
     state: PoolState
     loans: Loans
+    pages: Pages
+    ordered: bool
     losses: Sequence[Loss]
     mine: Mine | None
     stress: Errand | None
@@ -55,6 +62,12 @@ class PoolLook:
     def auctions(self) -> list[Loan]:
         """Loans that are for sale now."""
         return [loan for loan in self.loans.loans if loan.in_auction]
+
+    @property
+    def shown(self) -> list[Loan]:
+        """The page's loans."""
+        loans, pages = self.loans.loans, self.pages
+        return loans[pages.offset : pages.offset + pages.size] if self.ordered else loans
 
     @property
     def unsound(self) -> int:
@@ -68,12 +81,22 @@ class PoolLook:
         return lost.loss == lost.junior + lost.senior + lost.fees
 
 
-def look_at_pool(looker: Looker, address: str, me: str | None) -> PoolLook:
-    """A pool as a visitor sees it; NotFound where the factory created none there."""
-    ground = looker.ground
-    lending = looker.lending()
-    state, pool = lending.pool(address), lending.at(address)
-    borrowers = looker.ledger.open_borrowers(state.address)
+def look_at_pool(looker: Looker, address: str, me: str | None, page: Callable[[int], Pages]) -> PoolLook:
+    """A pool as a visitor sees it; NotFound where the factory created none there, or it does not answer.
+
+    ``page`` says which of so many loans are asked for: of more than `ORDERED_MOST` only they are read.
+    """
+    ground, seen = looker.ground, looker.seen
+    pool = found_pool(looker.lending(), address)
+    state = seen.state(pool.address)
+    borrowers = seen.once(("borrowers", pool.address), lambda: looker.ledger.open_borrowers(pool.address))
+    pages, ordered = page(len(borrowers)), len(borrowers) <= ORDERED_MOST
+    if not ordered:
+        borrowers = borrowers[pages.offset : pages.offset + pages.size]
+    loans = seen.once(
+        ("loans", pool.address, 0 if ordered else pages.number),
+        lambda: read_loans(ground.chain, pool, state, borrowers),
+    )
     mine = None
     if me is not None:
         mine = Mine(
@@ -85,10 +108,12 @@ def look_at_pool(looker: Looker, address: str, me: str | None) -> PoolLook:
         )
     return PoolLook(
         state,
-        read_loans(ground.chain, pool, state, borrowers),
+        loans,
+        pages,
+        ordered,
         looker.ledger.losses(state.address),
         mine,
-        looker.errands.find(_key(state.address)),
+        looker.stresses.find(_key(state.address)),
         max(0, ground.chain.block_number() - looker.ledger.through()),
     )
 
@@ -96,8 +121,8 @@ def look_at_pool(looker: Looker, address: str, me: str | None) -> PoolLook:
 def begin_stress(looker: Looker, address: str) -> Errand:
     """Have it computed what the pool can lose, in the background."""
     ground = looker.ground
-    place = looker.lending().at(address).address
-    return looker.errands.begin(_key(place), lambda tell: _stress(ground.chain, place, tell), again=True)
+    place = found_pool(looker.lending(), address).address
+    return looker.stresses.begin(_key(place), lambda tell: _stress(ground.chain, place, tell), again=True)
 
 
 def _key(address: str) -> str:

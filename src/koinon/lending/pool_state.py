@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -141,9 +142,26 @@ class PoolState:
         }
 
 
-def read_pool(chain: Chain, pool: CreditPool) -> PoolState:
-    """A pool now."""
+def read_pool(
+    chain: Chain,
+    pool: CreditPool,
+    *,
+    token: Callable[[str], Token] | None = None,
+    lost: Borne | None = None,
+) -> PoolState:
+    """A pool now.
+
+    Parameters
+    ----------
+    chain : Chain
+    pool : CreditPool
+    token : callable, optional
+        Says what a token is; asked of the chain by default.
+    lost : Borne, optional
+        What earlier defaults took; by default the chain is asked, from its first block on.
+    """
     terms = pool.terms()
+    named = token or (lambda address: token_at(chain, address))
     price, no_price = None, ""
     try:
         price = Feed(chain, terms.feed).latest()
@@ -155,13 +173,13 @@ def read_pool(chain: Chain, pool: CreditPool) -> PoolState:
     return PoolState(
         pool.address,
         terms,
-        token_at(chain, terms.loan_token),
-        token_at(chain, terms.collateral_token),
+        named(terms.loan_token),
+        named(terms.collateral_token),
         pool.books(),
         pool.base_rate(),
         price,
         no_price,
-        _lost(pool.contract.history("Defaulted")),
+        _lost(pool.contract.history("Defaulted")) if lost is None else lost,
         tuple(map(str, issuers)),
         int(threshold),
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from koinon.lending.ledger import Happened, Ledger, Scored, standing_at
 from koinon.lending.pictures import Scale, draw_past, draw_scale
 from koinon.lending.pool_state import PoolState
 from koinon.lending.pools import CreditPool, Position
+from koinon.lending.pools_seen import PoolsSeen
 from koinon.lending.quoting import Quote, priced_tier
 from koinon.lending.scoring.serving import Scorer
 from koinon.web import amount_text, gettext
@@ -63,15 +65,24 @@ class AtPool:
 
 @dataclass(frozen=True)
 class Look:
-    """A wallet, looked at. ``errand`` judges it, None without a scorecard, with ``no_card`` saying why."""
+    """A wallet, looked at. ``errand`` judges it, None where nobody asked for that, or without a scorecard,
+    with ``no_card`` saying why; ``busy`` where too much waits already; ``silent`` pools that do not
+    answer."""
 
     wallet: str
     pools: Sequence[AtPool]
+    silent: Sequence[str]
     happened: Sequence[Happened]
     read_through: int
     errand: Errand | None
     no_card: str
+    busy: str
     scorer: Scorer | None
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether the node's scorecard can be asked, and was not yet."""
+        return self.scorer is not None and self.errand is None
 
     @property
     def judged(self) -> Judged | None:
@@ -116,9 +127,7 @@ class Look:
         if self.is_unknown and not self.is_waiting:
             if not self.pools:
                 return gettext("Nothing is known of this wallet")
-            return gettext(
-                "Nothing is known of this wallet: it gets the worst tier, %(tier)s", tier=self.worst
-            )
+            return self._unknown_title()
         if done is not None:
             answer = done.judgement.answer
             return gettext(
@@ -139,7 +148,23 @@ class Look:
             )
         if self.ended is not None:
             return gettext("This wallet's score has ended")
+        if not self.worst:
+            return gettext("This wallet has no score on chain: it gets each pool's worst tier")
         return gettext("This wallet has no score on chain: it gets the worst tier, %(tier)s", tier=self.worst)
+
+    def _unknown_title(self) -> str:
+        done, worst = self.judged, self.worst
+        if not worst:
+            return gettext("Nothing is known of this wallet: it gets each pool's worst tier")
+        scored = letter(done.judgement.answer.final_tier) if done is not None else worst
+        if scored != worst:
+            return gettext(
+                "Nothing is known of this wallet: %(points)s points, tier %(tier)s here, %(worst)s on chain",
+                points=done.judgement.answer.points if done is not None else 0,
+                tier=scored,
+                worst=worst,
+            )
+        return gettext("Nothing is known of this wallet: it gets the worst tier, %(tier)s", tier=worst)
 
     def scale(self) -> Markup | None:
         """Its points on their scale; None where nobody here knows the scale."""
@@ -174,29 +199,36 @@ class Looker:
         self.ground: Ground = ground
         self.ledger = Ledger(ground.index)
         self.errands = Errands()
+        self.stresses = Errands()  # of its own: a full queue of wallets must not keep lenders from asking
+        self.seen = PoolsSeen(self.ground.chain, self.ledger)
         self.histories = Histories()
 
     def lending(self) -> Lending:
         """The room's front door, for looking: nobody acts by it."""
         return Lending(self.ground.chain, folder(self.ground))
 
-    def look(self, wallet: str) -> Look:
-        """At a wallet (EIP-55); where there is a scorecard, judging it goes on in the background."""
+    def look(self, wallet: str, pools: Sequence[str], *, judging: bool) -> Look:
+        """At a wallet (EIP-55), at these pools. ``judging`` begins to judge it in the background where there
+        is a scorecard; else what was begun before is found. Judging is dear: not whoever loads a page may
+        cause it for any address."""
         lending = self.lending()
-        states, now = lending.pools(), self.ground.chain.timestamp()
-        errand, no_card, scorer = None, "", None
+        listing, now = self.seen.listed(pools), self.ground.chain.timestamp()
+        errand, no_card, busy, scorer = None, "", "", None
         try:
             scorer = usual_scorer(self.ground)
         except KoinonError as fault:
             no_card = f"{fault.message} {fault.hint}"
-        pools = [self._at(lending, state, wallet, now) for state in states]
+        found = [self._at(lending, state, wallet, now) for state in listing.states]
         happened, through = self.ledger.of_wallet(wallet), self.ledger.through()
         if scorer is not None:  # last: what takes long must not slow the page that asks for it
-            try:
-                errand = self._judge(lending, scorer, wallet, again=False)
-            except UsageError as busy:
-                no_card = f"{busy.message} {busy.hint}"
-        return Look(wallet, pools, happened, through, errand, no_card, scorer)
+            errand = self.errands.find(self._key(scorer, wallet))
+            if errand is None and judging:
+                try:
+                    errand = self._judge(lending, scorer, wallet, again=False)
+                except UsageError as full:
+                    busy = f"{full.message} {full.hint}"
+        errand = copy(errand)  # the page is about one moment, while the work goes on
+        return Look(wallet, found, listing.silent, happened, through, errand, no_card, busy, scorer)
 
     def judge_again(self, wallet: str) -> None:
         """Forget what was found, and judge it as of now."""
@@ -205,10 +237,15 @@ class Looker:
             self._judge(self.lending(), scorer, wallet, again=True)
 
     def _judge(self, lending: Lending, scorer: Scorer, wallet: str, *, again: bool) -> Errand:
-        key = f"judge {wallet} {scorer.scorecard.digest}"
         return self.errands.begin(
-            key, lambda tell: judged(lending, scorer, wallet, self.histories, tell), again=again
+            self._key(scorer, wallet),
+            lambda tell: judged(lending, scorer, wallet, self.histories, tell),
+            again=again,
         )
+
+    @staticmethod
+    def _key(scorer: Scorer, wallet: str) -> str:
+        return f"judge {wallet} {scorer.scorecard.digest}"
 
     def _at(self, lending: Lending, state: PoolState, wallet: str, now: int) -> AtPool:
         pool = CreditPool(self.ground.chain, state.address)

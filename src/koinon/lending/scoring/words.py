@@ -47,7 +47,8 @@ def _reason(scorecard: Scorecard, reason: Reason, titles: Titles) -> str:
 
 def _way(scorecard: Scorecard, way: Way, titles: Titles, tier_name: Callable[[int], str]) -> str:
     steps = [_change(scorecard, change, titles) for change in way.changes]
-    end = _("%(points)d points, enough for tier %(tier)s.", points=way.points, tier=tier_name(way.tier))
+    reached = min(way.tier, sum(way.points < least for least in scorecard.table.thresholds))
+    end = _("%(points)d points, enough for tier %(tier)s.", points=way.points, tier=tier_name(reached))
     if len(steps) == 1:
         return _("%(change)s: %(end)s", change=steps[0], end=end)
     return _("%(change)s, and %(other)s: %(end)s", change=steps[0], other=steps[1], end=end)

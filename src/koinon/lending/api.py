@@ -128,24 +128,30 @@ class Lending:
 
     # ------------------------------------------------------------ judging
 
-    def follow(self) -> Followed:
-        """Catch up with what this network's pools, feeds and tokens did."""
-        return follow(self.chain, CreditPools(self.chain).all(), self.home / "history")
+    def follow(self, *believed: str) -> Followed:
+        """Catch up with what this network's pools did, by the prices of ``believed`` ones; where none is
+        named, of those whose scores this account signs. See `following.follow`."""
+        if not believed and self._account is not None:
+            me = self._account.address
+            believed = tuple(state.address for state in self.pools() if me in state.issuers)
+        return follow(self.chain, CreditPools(self.chain).all(), believed, self.home / "history")
 
     def score(
         self,
         wallet: str,
         scorer: Scorer,
         *,
+        pool: str = "",
         block: int | None = None,
         told: Mapping[str, Cell] | None = None,
         horizon_days: int = YEAR_DAYS,
     ) -> Judgement:
-        """What a scorecard says of a wallet as of a block; errors as `judge`."""
+        """What a scorecard says of a wallet as of a block, for a pool's sake where one is named (`follow`);
+        errors as `judge`."""
         return judge(
             scorer,
             checksum(wallet),
-            followed=self.follow(),
+            followed=self.follow(*([pool] if pool else [])),
             block=block,
             told=told,
             horizon_days=horizon_days,

@@ -6,14 +6,14 @@ Read only, up to the confirmation depth, and with the hashes of blocks, so that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from koinon.chain.address import checksum
 from koinon.chain.handle import Chain
 from koinon.errors import IntegrityError, TransactionFailed
-from koinon.lending.pool_terms import PoolTerms
 from koinon.lending.pools import CreditPool
 from koinon.markets.history.facts import MarketFacts
 from koinon.markets.history.history import History
@@ -28,24 +28,44 @@ class Followed:
     block: int
 
 
-def follow(chain: Chain, pools: Sequence[CreditPool], folder: Path, *, depth: int | None = None) -> Followed:
-    """Catch up with everything that these pools' scores are made of.
+def follow(
+    chain: Chain,
+    pools: Sequence[CreditPool],
+    believed: Collection[str],
+    folder: Path,
+    *,
+    depth: int | None = None,
+) -> Followed:
+    """Catch up with what these pools did, in amounts by the prices of those that are believed.
+
+    Anyone may open a pool, with a feed and tokens of their own. What wallets did at any pool is told, but
+    only ``believed`` pools' feeds make prices, and only their loan tokens and the network's coin are money.
 
     Parameters
     ----------
+    believed : collection of addresses
+        The pools for whose sake somebody is judged.
     folder : Path
-        Where the index is kept; it goes on where it stopped.
+        Where the index is kept, one for each set of believed pools; it goes on where it stopped.
     depth : int, optional
         How many blocks must stand on one. By default `DEPTH`, and 0 where money is test money.
     """
     if depth is None:
         depth = 0 if chain.network.test_money else DEPTH
-    with Shadow(chain.rpc, folder, first_block=chain.network.start_block, depth=depth) as shadow:
-        contracts: dict[str, str] = {}
+    named = sorted({checksum(each) for each in believed})
+    place = folder / hashlib.sha256("".join(named).encode()).hexdigest()[:16]
+    with Shadow(chain.rpc, place, first_block=chain.network.start_block, depth=depth) as shadow:
+        shadow.facts.units.add(chain.coin.address)
+        contracts: dict[str, str] = {chain.coin.address: "erc20"}
         for pool in pools:
             terms = pool.terms()
-            _describe(shadow, pool, terms)
             contracts[pool.address] = "koinon-pool"
+            lltvs = (tier.lltv_bps for tier in terms.tiers)  # each loan is unsound by its own tier's
+            facts = MarketFacts.of_tiers(terms.loan_token, terms.collateral_token, lltvs)
+            shadow.facts.markets[pool.address] = facts
+            if pool.address not in named:
+                continue
+            shadow.facts.units.add(checksum(terms.loan_token))
             contracts[terms.feed] = "koinon-feed"
             contracts[terms.loan_token] = contracts[terms.collateral_token] = "erc20"
             pair = _pair(chain, terms.feed)
@@ -68,13 +88,6 @@ def check_block(chain: Chain, anchor: tuple[int, str]) -> None:
             hint="A reorganisation replaced it. Judge the wallet again.",
             code="lending.judged_block",
         )
-
-
-def _describe(shadow: Shadow, pool: CreditPool, terms: PoolTerms) -> None:
-    """The lent token counts as the unit of account; each loan is unsound by its own tier's LLTV."""
-    lltvs = (tier.lltv_bps for tier in terms.tiers)
-    shadow.facts.markets[pool.address] = MarketFacts.of_tiers(terms.loan_token, terms.collateral_token, lltvs)
-    shadow.facts.units.add(checksum(terms.loan_token))
 
 
 def _pair(chain: Chain, feed: str) -> str:

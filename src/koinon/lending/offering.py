@@ -67,7 +67,7 @@ def _found(ground: Ground, asked: Asked, fields: Fields) -> tuple[str, Quote, Ju
         )
     borrower = address_of(fields.get("borrower", ""), gettext("The form names no borrower."))
     scorer, lending = usual_scorer(ground), Lending.of(ground)
-    judgement = None if scorer is None else lending.score(borrower, scorer)
+    judgement = None if scorer is None else lending.score(borrower, scorer, pool=asked.state.address)
     with refusals():
         quote = lending.quote(
             asked.state.address,

@@ -57,8 +57,8 @@ class Judging:
     horizon_days: int
     block: int | None
 
-    def judge(self, session: Session, lending: Lending, wallet: str) -> Judgement | None:
-        """None where there is no scorecard."""
+    def judge(self, session: Session, lending: Lending, wallet: str, pool: str = "") -> Judgement | None:
+        """For a pool's sake where one is named; None where there is no scorecard."""
         usual = session.settings.home / ROOM / "scorecard.json"
         path = self.scorecard or (usual if usual.is_file() else None)
         if path is None:
@@ -73,14 +73,15 @@ class Judging:
             return lending.score(
                 wallet,
                 Scorer.open(path, self.challenger),
+                pool=pool,
                 block=self.block,
                 told=told,
                 horizon_days=self.horizon_days,
             )
 
-    def must_judge(self, session: Session, lending: Lending, wallet: str) -> Judgement:
+    def must_judge(self, session: Session, lending: Lending, wallet: str, pool: str = "") -> Judgement:
         """BadInput where there is no scorecard."""
-        found = self.judge(session, lending, wallet)
+        found = self.judge(session, lending, wallet, pool)
         if found is None:
             raise BadInput(
                 "There is no scorecard to judge by.",
@@ -116,7 +117,7 @@ def quote(
     with session.node() as node:
         lending = Lending.of(node)
         state = lending.pool(address or only_pool(lending))
-        judgement = Judging(**options).judge(session, lending, wallet)
+        judgement = Judging(**options).judge(session, lending, wallet, state.address)
         found = lending.quote(
             state.address,
             wallet,
@@ -182,7 +183,7 @@ def issue(
     with session.node() as node:
         lending = Lending.of(node)
         place = lending.pool(address or only_pool(lending)).address
-        judgement = Judging(**options).must_judge(session, lending, wallet)
+        judgement = Judging(**options).must_judge(session, lending, wallet, place)
         if before is None:
             signed = lending.begin_score(place, judgement, lasts_s=days * _DAY_S)
         else:

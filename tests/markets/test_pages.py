@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from decimal import Decimal
 
 import pytest
@@ -14,12 +15,21 @@ from koinon.errors import SetupError
 from koinon.markets import exploring
 from koinon.markets.api import Markets
 from koinon.markets.feeds import Feed, Terms, scaled
-from koinon.markets.tokens import balance_of
+from koinon.markets.forms import board_of
+from koinon.markets.pages import price_text
+from koinon.markets.tokens import Token, balance_of
+from koinon.watch.desk import liquidity
 from tests.console.wallet_support import Wallet
 from tests.markets.test_pairs import DOLLAR, ETHER, new_token
 from tests.pages_support import open_town, words
 
 PRICE = 2_000
+WIDE = (
+    "0x5f3560e01c63313ce56714603b57"  # decimals? then from 0x3b on
+    "365f5f375f5f365f73%s5af43d5f5f3e6037573d5ffd5b3d5ff3"  # else whatever another contract's code says
+    "5b60ff5f5260205ff3"  # 255
+)
+"""A token that says it has 255 digits after the point."""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +89,22 @@ def rich(town, ether):
     return guest
 
 
+def seen_on(page):
+    """What a pool's page says that the pair held."""
+    (found,) = re.findall(r'name="seen" value="([^"]*)"', page)
+    return found
+
+
+def strange_token(town, markets, symbol, decimals=6):
+    """A stranger's token in a pair with the coin."""
+    code = artifacts.load("Coin").creation(symbol, symbol, decimals)
+    address = town.chain.sender(town.owner).send(Call(None, code)).contract_address
+    token = Token(address, symbol, decimals)
+    town.transact(town.chain.contract("Coin", address).transaction("mint", town.owner.address, 10**9))
+    markets.provide(town.owner, token, 10**8, markets.token(), 10**8)
+    return token
+
+
 def test_a_network_without_pairs_says_what_to_do(nothing_yet):
     assert "Nothing is traded here yet" in nothing_yet["/markets"]
     assert "koinon markets fill" in nothing_yet["/markets"]
@@ -116,7 +142,8 @@ def test_a_pool_is_shown_with_its_price_in_time_and_what_it_holds(town, pair, fe
 
 
 def test_addresses_without_a_pool_are_not_found(town, ether):
-    for address in ("0x1", "nobody", ether.address, "0x" + "11" * 20, town.owner.address):
+    identity = "0x" + "4".zfill(40)  # says whatever it is told
+    for address in ("0x1", "nobody", ether.address, "0x" + "11" * 20, town.owner.address, identity):
         page = town.nobody().page(f"/markets/{address}", 404)
         assert "There is no pool at" in page, address
 
@@ -159,6 +186,7 @@ def test_a_swap_whose_price_moved_is_refused_before_signing(town, pair, ether, r
         {"amount": "-1"},
         {"amount": "one"},
         {"amount": "1.0000001"},
+        {"amount": "1,5"},
         {"amount": "999999999"},
         {"give": "0x1"},
         {"give": ""},
@@ -177,8 +205,10 @@ def test_a_swap_that_makes_no_sense_is_refused_in_words(town, pair, rich, wrong)
 
 def test_liquidity_goes_in_and_comes_out(town, pair, ether, rich):
     amounts = ("1", "1900") if pair.token0.address == ether.address else ("1900", "1")
-    asked = {"pool": pair.address, "amount0": amounts[0], "amount1": amounts[1]}
+    seen = seen_on(rich.page(f"/markets/{pair.address}"))
+    asked = {"pool": pair.address, "amount0": amounts[0], "amount1": amounts[1], "seen": seen}
     assert "Your part of the pair" in rich.review("markets.add_liquidity", **asked)
+    assert "go in, or nothing happens" in rich.review("markets.add_liquidity", **asked)
     rich.do("markets.add_liquidity", **asked)
     assert balance_of(town.chain, pair.address, rich.address) > 0
     assert "Take liquidity out" in rich.page(f"/markets/{pair.address}")
@@ -189,7 +219,29 @@ def test_liquidity_goes_in_and_comes_out(town, pair, ether, rich):
         rich.refused("markets.remove_liquidity", pool=pair.address, percent=percent)
     assert "no shares" in rich.refused("markets.remove_liquidity", pool=pair.address, percent="50")
     too_much = {"amount0": "99999999", "amount1": "99999999"}
-    assert "this takes" in rich.refused("markets.add_liquidity", pool=pair.address, **too_much)
+    assert "this takes" in rich.refused("markets.add_liquidity", **(asked | too_much))
+    for seen in ("", "1,2", "1,2,x", "-1,1,1", "0,0,5"):
+        refused = rich.refused("markets.add_liquidity", **(asked | {"seen": seen}))
+        assert "does not say what the pair held" in refused
+
+
+def test_liquidity_whose_price_moved_since_its_page_is_refused(town, pair, ether, rich):
+    one, many = ("1", "1900") if pair.token0.address == ether.address else ("1900", "1")
+    reserve0, reserve1, supply = seen_on(rich.page(f"/markets/{pair.address}")).split(",")
+    asked = {"pool": pair.address, "amount0": one, "amount1": many}
+    moved = f"{reserve0},{reserve1},{int(supply) * 2}"  # when it promised twice the shares
+    assert "has moved since" in rich.refused("markets.add_liquidity", **asked, seen=moved)
+
+
+def test_liquidity_goes_into_no_pair_that_the_factory_did_not_make(town, pair, rich):
+    code = artifacts.load("Pair").creation(pair.token0.address, pair.token1.address)
+    strange = town.chain.sender(town.owner).send(Call(None, code)).contract_address
+    page = rich.page(f"/markets/{strange}")
+    assert "nobody says what its code does" in page
+    assert "Put liquidity in" not in page
+    asked = {"pool": strange, "amount0": "1", "amount1": "1", "seen": "0,0,0"}
+    assert "did not make this pool" in rich.refused("markets.add_liquidity", **asked)
+    assert "did not make" in rich.refused("markets.remove_liquidity", pool=strange, percent="5")
 
 
 @pytest.fixture
@@ -242,7 +294,78 @@ def test_one_cycle_by_its_pools_is_sized_anew(town, markets, triangle, ether):
 
 
 def test_what_an_eth_is_worth_must_be_a_number(town, pair):
-    assert "is not what an ETH is worth" in town.nobody().page("/arbitrage?eth=much", 422)
+    for wrong in ("much", "1,5", "-1", "1e99"):
+        assert "is not what an ETH is worth" in town.nobody().page(f"/arbitrage?eth={wrong}", 422)
+    assert "is not what" not in town.nobody().page("/arbitrage?eth=2,400.5")
+
+
+def test_cycles_are_planned_once_for_a_block_whatever_an_eth_is_worth(town, triangle, monkeypatch):
+    planned, plan = [], exploring._plan
+
+    def counted(*arguments):
+        planned.append(arguments)
+        return plan(*arguments)
+
+    monkeypatch.setattr(exploring, "_plan", counted)
+    for eth in ("", "0", "1", "2", "2,400", "1000000000000"):
+        page = town.nobody().page(f"/arbitrage?eth={eth}")
+    assert len(planned) == 1
+    assert "Pools agree: nothing to gain" in page, "no cycle pays for such gas"
+
+
+def test_who_waits_for_one_answer_holds_up_nobody_else(town, pair):
+    board, begun, go_on = board_of(town.house), threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        return go_on.wait(30)
+
+    waiting = threading.Thread(target=board.once, args=("slow", 1, slow))
+    waiting.start()
+    try:
+        assert begun.wait(30)
+        assert board.once("quick", 1, lambda: "done") == "done"
+        assert "tETH / tUSD" in words(town.nobody().page("/markets"))
+    finally:
+        go_on.set()
+        waiting.join()
+    assert board.once("slow", 1, lambda: pytest.fail("it is kept")) is True
+
+
+def test_one_who_is_called_as_the_coin_is_told_apart_everywhere(town, markets, rich):
+    fake = strange_token(town, markets, "TUSD")
+    marked = f"TUSD ({fake.address[:6]}…{fake.address[-4:]})"
+    for path in ("/markets", "/arbitrage"):
+        page = words(town.nobody().page(path))
+        assert f"{marked} / tUSD" in page, path
+        assert "TUSD / tUSD" not in page, path
+        assert "tUSD (0x" not in page, "the coin keeps its name"
+    pool = markets.pairs.find(fake.address, town.chain.coin.address)
+    page = rich.page(f"/markets/{pool}?give={town.chain.coin.address}&amount=1")
+    assert marked in page
+    coin = town.chain.coin.address
+    assert marked in rich.review("markets.swap", pool=pool, give=coin, amount="1")
+    own = {"amount0": "1", "amount1": "1", "seen": seen_on(page)}
+    assert marked in rich.refused("markets.add_liquidity", pool=pool, **own), "the guest has none of it"
+
+
+def test_a_symbol_that_turns_the_line_around_is_not_shown(town, markets):
+    turned = strange_token(town, markets, "\u202eDSUt")
+    assert "\u202e" not in town.nobody().page("/markets")
+    assert markets.token(turned.address).symbol == turned.address[:8]
+
+
+def test_a_token_of_255_digits_makes_no_page_of_digits(town, markets):
+    token, other = strange_token(town, markets, "WIDE"), "0x" + "51" * 20
+    node = town.chain.rpc
+    node.call("anvil_setCode", other, node.call("eth_getCode", token.address, "latest"))
+    node.call("anvil_setCode", token.address, WIDE % other[2:])
+    for path in ("/markets", "/arbitrage"):
+        page = words(town.nobody().page(path))
+        assert "WIDE / tUSD" in page
+        assert not re.search(r"[0-9,]{40}", page), path
+    assert price_text(1e255) == "1e+255"
+    assert price_text(123_456.0) == "123,456.00"
 
 
 def test_without_its_extra_the_explorer_says_how_to_get_it(town, pair, monkeypatch):
@@ -264,3 +387,20 @@ def test_a_token_that_names_itself_by_markup_is_text(town, markets):
     markets.provide(town.owner, token, 10**8, markets.token(), 10**8)
     assert "<b>X" not in town.nobody().raw("/markets").text
     assert "<b>X" not in town.nobody().raw("/arbitrage").text
+
+
+def test_depths_are_reckoned_once_for_a_block_and_the_deepest_come_first(town, triangle, monkeypatch):
+    reckoned, curves = [], liquidity._curves
+
+    def counted(*arguments):
+        reckoned.append(arguments)
+        return curves(*arguments)
+
+    monkeypatch.setattr(liquidity, "_curves", counted)
+    town.pay(town.owner.address, 1)  # a new block
+    page = [town.nobody().page("/liquidity") for _look in range(3)][-1]
+    assert len(reckoned) == 1
+    sold = re.findall(r"<h3>([^<]*) for tUSD</h3>", page)
+    assert sold[:2] == ["tETH", "tEUR"], "most of the coin stands beside them"
+    assert "賣出" in town.nobody().page("/zh-hant/liquidity"), "kept as figures, in no language"
+    assert len(reckoned) == 1

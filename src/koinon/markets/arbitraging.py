@@ -18,7 +18,7 @@ from koinon.markets.routing.executor import FLOOR_BPS, Executor, flash
 from koinon.markets.routing.flows import Hop
 from koinon.markets.routing.plan import Plan, Step
 from koinon.markets.routing.pools import Pool
-from koinon.markets.tokens import Token
+from koinon.markets.tokens import Token, cut
 from koinon.web import Action, Fields, Outcome, Review, Say, Visitor, gettext, ngettext
 from koinon.web import marked as _
 from koinon.works.forms import acting, read_amount
@@ -157,7 +157,7 @@ def _tried(board: Board, wish: Wish, me: str) -> str:
     try:
         brings = executor.rehearse(me, wish.plan, floor_bps=wish.floor_bps)
     except TransactionFailed as refusal:
-        return gettext("refused: %(reason)s", reason=refusal.reason or refusal.message)
+        return gettext("refused: %(reason)s", reason=cut(refusal.reason or refusal.message))
     return gettext("it brings %(profit)s", profit=text_of(brings, wish.token))
 
 
@@ -168,7 +168,7 @@ def _run(ground: Any, account: Account, fields: Fields, say: Say) -> Outcome:
     done = Executor(board.chain).execute(account, wish.plan, floor_bps=wish.floor_bps)
     if not done.carried_out:
         raise PaymentError(
-            gettext("It was not sent: %(reason)s.", reason=done.refused or "?"),
+            gettext("It was not sent: %(reason)s.", reason=cut(done.refused or "?")),
             hint=gettext("Pools have moved. Load the explorer again."),
             code="markets.refused",
         )

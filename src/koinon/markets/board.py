@@ -3,21 +3,31 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
 from koinon.chain.address import checksum
 from koinon.chain.handle import Chain
 from koinon.chain.index.sources import Source
-from koinon.errors import BadInput, ChainError, KoinonError, NotFound, TransactionFailed, WrongNetwork
+from koinon.errors import (
+    BadInput,
+    ChainError,
+    IntegrityError,
+    KoinonError,
+    NodeUnavailable,
+    NotFound,
+    TransactionFailed,
+)
 from koinon.markets.feeds import Feed, Terms
 from koinon.markets.routing.pools import PairPool, Pool, StablePool, WeightedPool
 from koinon.markets.routing.states import PoolReader
-from koinon.markets.tokens import Token, token_at
+from koinon.markets.tokens import MOST_WORDS, Token, cut, named, short, token_at
 from koinon.web import gettext
 from koinon.web import marked as _
 
@@ -27,6 +37,9 @@ FEEDS_S: Final = 10
 """How long what feeds say is kept while no block comes."""
 KEPT: Final = 64
 """Answers that cost much and are kept for the same block."""
+KEPT_TOKENS: Final = 4_096
+MOST_DECIMALS: Final = 36
+"""A token that says more digits than these is counted in its smallest unit."""
 
 REASONS: Final = {
     "no round yet": _("nobody has posted a price yet"),
@@ -80,6 +93,15 @@ class FeedState:
         return float(self.average / self.from_feeders - 1)
 
 
+class _Kept:
+    """An answer, as of a state, and the lock of whoever is finding it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.state: Any = object()
+        self.answer: Any = None
+
+
 class Board:
     """The markets of one network, for its console. Safe to use from several threads.
 
@@ -92,27 +114,32 @@ class Board:
 
     def __init__(self, chain: Chain, index: Tables) -> None:
         self.chain, self.index = chain, index
-        self._lock = threading.RLock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._reader = PoolReader(chain)
         self._tokens: dict[str, Token] = {}
+        self._alike: dict[str, set[str]] = {}
         self._terms: dict[str, tuple[Terms, str]] = {}
-        self._kept: dict[Any, tuple[Any, Any]] = {}
+        self._kept: dict[Any, _Kept] = {}
 
     def block(self) -> int:
         """The latest block's number."""
         return self.chain.block_number()
 
     def once(self, key: Any, state: Any, make: Callable[[], Answer]) -> Answer:
-        """What ``make`` says, asked once for each state: a block's number, say."""
+        """What ``make`` says, asked once for each state: a block's number, say.
+
+        Whoever asks for the same waits until it is there; nobody waits for another key's answer.
+        """
         with self._lock:
-            at, answer = self._kept.get(key, (None, None))
-            if at != state:
-                answer = make()
-                self._kept.pop(key, None)
-                self._kept[key] = (state, answer)
-                while len(self._kept) > KEPT:
-                    self._kept.pop(next(iter(self._kept)))
-            found: Answer = answer
+            kept = self._kept.pop(key, None) or _Kept()
+            self._kept[key] = kept  # the last used are kept longest
+            while len(self._kept) > KEPT:
+                self._kept.pop(next(iter(self._kept)))
+        with kept.lock:
+            if kept.state != state:
+                kept.answer = make()
+                kept.state = state
+            found: Answer = kept.answer
             return found
 
     # ------------------------------------------------------------ pools
@@ -143,7 +170,9 @@ class Board:
             return known or next(
                 pool for pool in self._read([wanted], self.block()) if pool.address == wanted
             )
-        except (BadInput, WrongNetwork, TransactionFailed, StopIteration) as error:
+        except NodeUnavailable:
+            raise
+        except (BadInput, ChainError, StopIteration) as error:
             raise NotFound(
                 gettext("There is no pool at %(address)s.", address=address[:60]),
                 hint=gettext("Check the address. Pools of this network are listed under Money, Markets."),
@@ -158,16 +187,37 @@ class Board:
         return checksum(made) == pool.address
 
     def token(self, address: str) -> Token:
-        """A token, asked once; by the beginning of its address where it does not say what it is."""
-        if address not in self._tokens:
+        """A token, asked once; by the beginning of its address where it does not say what it is.
+
+        Anybody may call a token as another is called: one of several known namesakes has a part of its
+        address behind its symbol. The network's coin alone keeps its name.
+        """
+        found = self._token(address)
+        alike = self._alike.get(_sound(found.symbol), set())
+        if len(alike) < 2 or address == self.chain.coin.address:
+            return found
+        return replace(found, symbol=f"{found.symbol} ({short(address)})")
+
+    def _token(self, address: str) -> Token:
+        """A token under the name that it gives itself, asked once."""
+        found = self._tokens.get(address)
+        if found is None:
             try:
                 found = token_at(self.chain, address)
-                if not found.symbol.isprintable() or not 0 < len(found.symbol) <= 32:
-                    found = Token(found.address, address[:8], found.decimals)
+                if found.decimals > MOST_DECIMALS:
+                    found = replace(found, decimals=0)
             except (ChainError, KoinonError, ValueError):
                 found = Token(address, address[:8], 0)
-            self._tokens[address] = found
-        return self._tokens[address]
+            with self._lock:
+                self._tokens[address] = found
+                self._alike.setdefault(_sound(found.symbol), set()).add(address)
+                while len(self._tokens) > KEPT_TOKENS:
+                    gone = next(iter(self._tokens))
+                    sound = _sound(self._tokens.pop(gone).symbol)
+                    self._alike[sound].discard(gone)
+                    if not self._alike[sound]:
+                        del self._alike[sound]
+        return found
 
     def symbols(self, pool: Pool) -> str:
         """Such as "sETH / tUSD"; what is counted in last, the network's coin where it is one of them."""
@@ -186,7 +236,8 @@ class Board:
             return 0.0
         base, quote = self.sides(pool)
         coin_in = pool.tokens.index(base.address)
-        return spot(pool, coin_in) * 10.0 ** (base.decimals - quote.decimals)
+        found = spot(pool, coin_in) * 10.0 ** (base.decimals - quote.decimals)
+        return found if math.isfinite(found) else 0.0
 
     # ------------------------------------------------------------ feeds
 
@@ -217,16 +268,18 @@ class Board:
         feed = Feed(self.chain, address)
         try:
             if address not in self._terms:
-                self._terms[address] = (feed.terms(), checksum(feed.contract.call("quote_token")))
+                terms = feed.terms()
+                terms = replace(terms, description=named(terms.description, short(address), MOST_WORDS))
+                self._terms[address] = (terms, checksum(feed.contract.call("quote_token")))
             terms, quoted = self._terms[address]
             reason, price = "", None
             try:
                 price = feed.contract.call("latestRoundData")
             except TransactionFailed as refusal:
-                reason = refusal.reason or refusal.message
+                reason = cut(refusal.reason or refusal.message)
             feeders, average = _tried(feed, "latestFeederData"), _tried(feed, "twap")
             updated_at = int((feeders or price or (0, 0, 0, 0, 0))[3])
-        except (ChainError, TransactionFailed, WrongNetwork, BadInput):
+        except (ChainError, BadInput, IntegrityError):
             return None  # no feed of ours, or no contract at all
         scale = Decimal(10) ** -terms.decimals
         return FeedState(
@@ -263,9 +316,13 @@ class Board:
         return found
 
     def _read(self, others: Sequence[str], block: int) -> list[Pool]:
-        with self._lock:
+        with self._reading:
             self._reader.others = tuple(others)
-            return self._reader.read(block)
+            found = self._reader.read(block)
+        tokens = [self.chain.coin.address, *(token for pool in found for token in pool.tokens)]
+        for address in dict.fromkeys(tokens):
+            self._token(address)  # before any is shown: whoever has a namesake is told apart
+        return found
 
 
 def spot(pool: Pool, coin_in: int) -> float:
@@ -281,6 +338,11 @@ def spot(pool: Pool, coin_in: int) -> float:
         kept = 1 - pool.fee_ppm / 1_000_000
         return pool.amount_out(coin_in, small) / small / kept
     return other / held
+
+
+def _sound(symbol: str) -> str:
+    """What symbols that look alike have in common."""
+    return unicodedata.normalize("NFKC", symbol).casefold().replace(" ", "")
 
 
 def _events(source: Source) -> set[str]:

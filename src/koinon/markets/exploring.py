@@ -14,10 +14,12 @@ from koinon.markets.forms import text_of
 from koinon.markets.pictured import MOST_POOLS, MOST_TOKENS, Edge, Flow, Graph
 from koinon.markets.routing.books import Books
 from koinon.markets.routing.executor import flash
+from koinon.markets.routing.gas import after_gas
 from koinon.markets.routing.plan import Plan, Step
 from koinon.markets.routing.pools import Pool
 from koinon.markets.tokens import Token
 from koinon.web import gettext, url
+from koinon.works.forms import without_commas
 
 WEI: Final = 10**18
 DUST_PART: Final = 100
@@ -43,7 +45,7 @@ def eth_price(text: str, coin: Token) -> float:
     if not text.strip():
         return 0.0
     try:
-        price = Decimal(text.replace(",", "").strip())
+        price = Decimal(without_commas(text.strip()))
     except InvalidOperation:
         price = Decimal(-1)
     if not price.is_finite() or not 0 <= price <= 10**12:
@@ -56,21 +58,21 @@ def eth_price(text: str, coin: Token) -> float:
 
 
 def plan_now(board: Board, wei: float) -> tuple[int, Plan]:
-    """The block and the most that bringing its pools in line earns, kept for the block; `SetupError` where
-    the extra is missing."""
+    """The block and the most that bringing its pools in line earns, planned once for the block, whatever an
+    ETH is worth; `SetupError` where the extra is missing."""
     block, pools = board.pools()
     coin = board.chain.coin.address
-    return block, board.once(("plan", wei), block, lambda: _plan(board, pools, coin, wei))
+    plan = board.once("plan", block, lambda: _plan(pools, coin))
+    if wei:
+        gas_wei = board.once("gas", block, lambda: int(board.chain.rpc.call("eth_gasPrice"), 16))
+        return block, after_gas(plan, coin, gas_wei * wei)
+    return block, plan if plan.value >= dust(board) else replace(plan, steps=(), value=0.0)
 
 
-def _plan(board: Board, pools: Sequence[Pool], coin: str, wei: float) -> Plan:
+def _plan(pools: Sequence[Pool], coin: str) -> Plan:
     from koinon.markets.routing.arbitrage import arbitrage  # noqa: PLC0415  (scipy: only where it is asked)
 
-    price = int(board.chain.rpc.call("eth_gasPrice"), 16) * wei if wei else 0.0
-    plan = arbitrage(pools, {coin: 1.0}, gas_price=price)
-    if wei or plan.value >= dust(board):
-        return plan
-    return replace(plan, steps=(), value=0.0)
+    return arbitrage(pools, {coin: 1.0})
 
 
 def dust(board: Board) -> int:

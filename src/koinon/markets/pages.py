@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from koinon.markets.past import posted, prices
 from koinon.markets.pictured import MOST_LINES, draw_graph, draw_price, draw_prices
 from koinon.markets.routing.executor import FLOOR_BPS
 from koinon.markets.routing.pools import PairPool, Pool, StablePool, WeightedPool
-from koinon.markets.tokens import Token, balance_of
+from koinon.markets.tokens import Token, balance_of, short
 from koinon.markets.trading import ACTIONS, STRANGE, Quote, quote
 from koinon.web import NavEntry, Router, Unit, node, paginate, render, visitor
 from koinon.web import marked as _
@@ -40,6 +41,7 @@ KINDS: Final = {
 }
 FAR: Final = 0.02
 """From here on a pool's price beside its feed is called far off."""
+VAST: Final = 1e12
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def _line(board: Board, pool: Pool, feeds: list[FeedState]) -> Line:
 
 
 def price_text(value: float) -> str:
-    """A price with sensible digits."""
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:,.4g}"
+    """A price with sensible digits; powers of ten where nobody would count them."""
+    return f"{value:,.2f}" if 1 <= abs(value) < VAST else f"{value:,.4g}"
 
 
 def _shared() -> dict[str, Any]:
@@ -105,7 +107,14 @@ def markets(request: Request) -> Response:
     pages = paginate(request, len(held))
     feeds = board.feeds()
     lines = [_line(board, pool, feeds) for pool in held[pages.offset : pages.offset + pages.size]]
-    drawn = {line.name: prices(board, line.pool) for line in lines[:MOST_LINES]}
+    names = Counter(line.name for line in lines[:MOST_LINES])
+    drawn = [
+        (
+            line.name if names[line.name] == 1 else f"{line.name} ({short(line.pool.address)})",
+            prices(board, line.pool),
+        )
+        for line in lines[:MOST_LINES]
+    ]
     return render(
         request,
         "markets/markets.html",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -209,11 +209,11 @@ def draw_price(base: str, quote: str, pool: Points, feed: Points) -> Markup | No
     return draw_times(Times(name, tracks, shown=_figure), "price")
 
 
-def draw_prices(found: Mapping[str, Points]) -> Markup | None:
-    """Prices of several pools in time, each as a part of what it was at first."""
+def draw_prices(found: Sequence[tuple[str, Points]]) -> Markup | None:
+    """Prices of several pools in time, by name, each as a part of what it was at first."""
     tracks = [
         Track(name, [(at, value / points[0][1] * 100) for at, value in points])
-        for name, points in found.items()
+        for name, points in found
         if points
     ][:MOST_LINES]
     if not tracks:

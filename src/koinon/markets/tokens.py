@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from koinon.chain.account import Account
 from koinon.chain.contract import Call, Contract
 from koinon.chain.handle import Chain
-from koinon.errors import BadInput, TransactionFailed
+from koinon.errors import BadInput, IntegrityError, TransactionFailed
+
+MOST_SYMBOL: Final = 32
+"""Letters of a symbol that is believed."""
+MOST_WORDS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -40,13 +45,33 @@ class Token:
 
 
 def token_at(chain: Chain, address: str) -> Token:
-    """What stands at an address, read as an ERC-20; errors as in `Contract.call`."""
+    """What stands at an address, read as an ERC-20; errors as in `Contract.call`.
+
+    Its symbol is the beginning of its address where it says none, as ERC-20 allows, or none fit to be shown.
+    """
     contract = erc20(chain, address)
     try:
         symbol = str(contract.call("symbol"))
-    except TransactionFailed:
-        symbol = contract.address[:8]  # ERC-20 does not require a symbol
-    return Token(contract.address, symbol, int(contract.call("decimals")))
+    except (IntegrityError, TransactionFailed):
+        symbol = ""
+    return Token(contract.address, named(symbol, contract.address[:8]), int(contract.call("decimals")))
+
+
+def named(text: str, otherwise: str, most: int = MOST_SYMBOL) -> str:
+    """A name that a stranger's contract gives itself, where it can be shown: not empty, not longer, and
+    without letters that nobody sees or that turn the line around; else another."""
+    return text if text.isprintable() and text.strip() and len(text) <= most else otherwise
+
+
+def cut(text: str, most: int = MOST_WORDS) -> str:
+    """What a stranger's contract says, such as why it refuses: in one line, at most so many letters."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: most * 10]).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def short(address: str) -> str:
+    """An address in few letters, to tell namesakes apart."""
+    return f"{address[:6]}…{address[-4:]}"
 
 
 def erc20(chain: Chain, address: str) -> Contract:

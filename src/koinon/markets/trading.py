@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from koinon.chain.account import Account
-from koinon.errors import BadInput, PaymentError
+from koinon.errors import BadInput, PaymentError, TransactionFailed
 from koinon.markets.api import Markets
 from koinon.markets.board import Board
 from koinon.markets.forms import (
@@ -22,12 +22,12 @@ from koinon.markets.forms import (
     text_of,
     unit_of,
 )
-from koinon.markets.pairs import Pair, at_least
+from koinon.markets.pairs import Liquidity, Pair, at_least
 from koinon.markets.routing.pools import PairPool, Pool
-from koinon.markets.tokens import Token, balance_of
+from koinon.markets.tokens import Token, balance_of, cut
 from koinon.web import Action, Fields, Outcome, Review, Say, Unit, Visitor, gettext, percent
 from koinon.web import marked as _
-from koinon.works.forms import acting, read_amount
+from koinon.works.forms import acting, read_amount, whole_number
 
 BACK: Final = "/markets"
 STRANGE: Final = _("This network's factory did not make this pool: nobody says what its code does.")
@@ -51,7 +51,14 @@ def quote(board: Board, pool: Pool, token_in: str, amount: str, slippage: str) -
     hop = hop_of(pool, token_in)
     given, got = board.token(hop.token_in), board.token(hop.token_out)
     units = amount_of(amount, given)
-    expected = Markets(board.chain).pairs.quote((hop,), units) if min(pool.reserves) > 0 else 0
+    try:
+        expected = Markets(board.chain).pairs.quote((hop,), units) if min(pool.reserves) > 0 else 0
+    except TransactionFailed as refusal:
+        raise BadInput(
+            gettext("This pool does not say what it would give."),
+            hint=gettext("It refused: %(reason)s", reason=cut(refusal.reason)) if refusal.reason else "",
+            code="markets.no_quote",
+        ) from refusal
     if expected <= 0:
         raise BadInput(
             gettext("This pool gives nothing for %(amount)s.", amount=text_of(units, given)),
@@ -141,7 +148,47 @@ def _pair_of(board: Board, fields: Fields) -> Pair:
             hint=gettext("Use the pool's own functions under Chain."),
             code="markets.not_a_pair",
         )
-    return Markets(board.chain).pairs.read(pool.address)
+    if not board.known(pool):
+        raise BadInput(
+            gettext(STRANGE),
+            hint=gettext("Use the pool's own functions under Chain."),
+            code="markets.strange_pair",
+        )
+    found = Markets(board.chain).pairs.read(pool.address)
+    return replace(found, token0=board.token(found.token0.address), token1=board.token(found.token1.address))
+
+
+def _as_seen(pair: Pair, fields: Fields) -> Pair:
+    """The pair as it was when the form was made: what is reviewed, and sent, goes by it."""
+    seen = [whole_number(each, 78) for each in fields.get("seen", "").split(",")]
+    if len(seen) != 3 or None in seen or (seen[2] and not (seen[0] and seen[1])):
+        raise BadInput(
+            gettext("The form does not say what the pair held."),
+            hint=gettext("Load the pool's page again."),
+            code="markets.form",
+        )
+    reserve0, reserve1, shares = (int(each or 0) for each in seen)
+    return replace(pair, reserve0=reserve0, reserve1=reserve1, shares=shares)
+
+
+def _put_in(pair: Pair, fields: Fields) -> tuple[Liquidity, Liquidity]:
+    """What goes in and comes back now, and the least of each; `PaymentError` where it is less by now."""
+    amounts, bps = _amounts(pair, fields), slippage_of(fields.get("slippage", ""))
+    seen, now = _as_seen(pair, fields).liquidity(*amounts), pair.liquidity(*amounts)
+    if min(seen.shares, now.shares) <= 0:
+        raise BadInput(
+            gettext("So little makes no share of the pair."),
+            hint=gettext("Put in more of both tokens."),
+            code="markets.too_little",
+        )
+    least = Liquidity(at_least(seen.amount0, bps), at_least(seen.amount1, bps), at_least(seen.shares, bps))
+    if now.amount0 < least.amount0 or now.amount1 < least.amount1 or now.shares < least.shares:
+        raise PaymentError(
+            gettext("The pair's price has moved since you loaded its page."),
+            hint=gettext("Load the pool's page again."),
+            code="markets.moved",
+        )
+    return now, least
 
 
 def _amounts(pair: Pair, fields: Fields) -> tuple[int, int]:
@@ -153,19 +200,17 @@ def _amounts(pair: Pair, fields: Fields) -> tuple[int, int]:
 def _prepare_add(ground: Any, visitor: Visitor, fields: Fields) -> Review:
     board, me = board_of(ground), acting(visitor)
     pair = _pair_of(board, fields)
-    expected = pair.liquidity(*_amounts(pair, fields))
-    slippage_of(fields.get("slippage", ""))
-    if expected.shares <= 0:
-        raise BadInput(
-            gettext("So little makes no share of the pair."),
-            hint=gettext("Put in more of both tokens."),
-            code="markets.too_little",
-        )
+    expected, least = _put_in(pair, fields)
     must_have(board, pair.token0, me, expected.amount0)
     must_have(board, pair.token1, me, expected.amount1)
     first, second = text_of(expected.amount0, pair.token0), text_of(expected.amount1, pair.token1)
     changes = [
-        gettext("%(first)s and %(second)s go into the pair, at its price.", first=first, second=second)
+        gettext("%(first)s and %(second)s go into the pair, at its price.", first=first, second=second),
+        gettext(
+            "At least %(first)s and %(second)s go in, or nothing happens.",
+            first=text_of(least.amount0, pair.token0),
+            second=text_of(least.amount1, pair.token1),
+        ),
     ]
     if not pair.shares:
         changes.append(gettext("The pair is empty: what you put in sets its first price."))
@@ -177,10 +222,7 @@ def _prepare_add(ground: Any, visitor: Visitor, fields: Fields) -> Review:
             gettext("You get shares of the pair, and your part of each swap's fee with them."),
         ),
         costs=(gettext("Gas for up to four transactions."),),
-        risks=(
-            gettext("When prices move, shares are worth less than having kept both tokens."),
-            *_risks(board, board.pool(pair.address))[1:],
-        ),
+        risks=(gettext("When prices move, shares are worth less than having kept both tokens."),),
         result={
             gettext("Your part of the pair"): percent(
                 expected.shares / max(1, pair.shares + expected.shares), 2
@@ -194,22 +236,22 @@ def _prepare_add(ground: Any, visitor: Visitor, fields: Fields) -> Review:
 def _run_add(ground: Any, account: Account, fields: Fields, say: Say) -> Outcome:
     board = board_of(ground)
     pair = _pair_of(board, fields)
-    amount0, amount1 = _amounts(pair, fields)
-    expected = pair.liquidity(amount0, amount1)
+    expected, least = _put_in(pair, fields)
     say(gettext("Putting liquidity in"))
-    after, added = Markets(board.chain).provide(
+    added = Markets(board.chain).pairs.add_liquidity(
         account,
-        pair.token0,
+        pair.address,
         expected.amount0,
-        pair.token1,
         expected.amount1,
-        slippage_bps=slippage_of(fields.get("slippage", "")),
+        minimum0=least.amount0,
+        minimum1=least.amount1,
+        minimum_shares=least.shares,
     )
     return Outcome(
         gettext(
             "%(first)s and %(second)s went in.",
-            first=text_of(added.amount0, after.token0),
-            second=text_of(added.amount1, after.token1),
+            first=text_of(added.amount0, pair.token0),
+            second=text_of(added.amount1, pair.token1),
         ),
         path_of(pair.address),
     )

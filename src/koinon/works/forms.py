@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,6 +25,7 @@ USES: Final[Mapping[int, str]] = {
 DAY_S: Final = 86_400
 MOST_DAYS: Final = 36_500
 _ID_DIGITS: Final = 15
+_THOUSANDS: Final = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")
 
 
 def whole_number(text: str, digits: int = _ID_DIGITS) -> int | None:
@@ -67,9 +69,15 @@ def coin_unit(ground: Ground) -> Unit:
     return Unit(str(coin.call("symbol")), int(coin.call("decimals")))
 
 
+def without_commas(text: str) -> str:
+    """A number without the commas between its thousands; nothing where they stand elsewhere: to many people
+    1,5 is one and a half."""
+    return text.replace(",", "") if _THOUSANDS.fullmatch(text) or "," not in text else ""
+
+
 def read_amount(text: str, unit: Unit, what: str) -> int:
     """An amount of coins as people type it, in the smallest unit; `BadInput` otherwise."""
-    cleaned = text.replace(",", "").strip()
+    cleaned = without_commas(text.strip())
     whole, dot, part = cleaned.partition(".")
     digits = (whole or "0") + part
     fits = (

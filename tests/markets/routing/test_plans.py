@@ -9,6 +9,7 @@ from koinon.markets.routing.arbitrage import arbitrage
 from koinon.markets.routing.books import Books, largest
 from koinon.markets.routing.cycles import best_amount, disjoint_cycles, short_cycles
 from koinon.markets.routing.flows import MOST_HOPS
+from koinon.markets.routing.gas import after_gas
 from koinon.markets.routing.orders import MOST_PATHS, order
 from koinon.markets.routing.plan import gains
 from koinon.markets.routing.pools import PairPool
@@ -220,3 +221,22 @@ def test_pools_that_anyone_may_make_hide_no_profit(others):
         plan = arbitrage(pools, {"dollar": 1.0})
         replayed(plan)
         assert plan.value >= 0.99 * alone.value
+
+
+@pytest.mark.parametrize("gas_price", [1e-9, 1e-7, 1e-6, 1.0])
+def test_one_plan_serves_every_price_of_gas(gas_price):
+    pools, prices = random_pools(100, 12, seed=1)
+    free = arbitrage(pools, {"T0": 1.0})
+    plan = after_gas(free, "T0", gas_price / prices["T0"])
+    replayed(plan)
+    assert plan.profit >= 0
+    assert plan.value <= free.value
+    anew = arbitrage(pools, {"T0": 1.0}, gas_price=gas_price / prices["T0"])
+    assert plan.profit >= 0.75 * anew.profit, "most of what planning anew would bring"
+    assert len(plan.steps) <= len(free.steps)
+
+
+def test_without_a_price_of_gas_the_plan_stays_as_it_is():
+    pools, _prices = random_pools(60, 10, seed=2)
+    free = arbitrage(pools, {"T0": 1.0})
+    assert after_gas(free, "T0", 0.0).steps == free.steps

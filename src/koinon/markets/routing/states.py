@@ -11,11 +11,13 @@ from koinon.chain.address import checksum
 from koinon.chain.canonical import FOREIGN
 from koinon.chain.contract import Block, Contract
 from koinon.chain.handle import Chain
-from koinon.errors import BadInput, WrongNetwork
+from koinon.errors import BadInput, IntegrityError, WrongNetwork
 from koinon.markets.routing.pools import PAIR_FEE_PPM, PairPool, Pool, StablePool, WeightedPool
 
 AT_ONCE: Final = 2_000
 """Calls in one message; more pools take several, as of the same block."""
+MOST_SPARE: Final = 1_000
+"""Pools that are remembered although they are not asked for."""
 
 _MULTICALL3: Final = (
     {
@@ -79,6 +81,7 @@ class PoolReader:
         addresses = [*self._pairs(at), *self.others]
         self._learn([address for address in dict.fromkeys(addresses) if address not in self._known], at)
         pools = [self._known[address] for address in dict.fromkeys(addresses)]
+        self._forget(addresses)
         states = self.ask([(self._contract(pool), _reserves_name(pool)) for pool in pools], at)
         return [
             pool.holding((int(state[0]), int(state[1])))
@@ -130,6 +133,15 @@ class PoolReader:
         for address, kind in zip(addresses, kinds, strict=True):
             self._known[address] = self._first_look(address, kind, block)
 
+    def _forget(self, addresses: Sequence[str]) -> None:
+        """Pools that were named once, the oldest first: visitors name as many as they like."""
+        spare = len(self._known) - MOST_SPARE
+        if spare > len(addresses):
+            asked = set(addresses)
+            gone = [address for address in self._known if address not in asked][: spare - len(asked)]
+            for address in gone:
+                del self._known[address]
+
     def _first_look(self, address: str, kind: str | None, block: Block) -> Pool:
         names = {
             "weighted": ("WeightedPool", ("token0", "token1", "weight0", "fee_ppm")),
@@ -161,4 +173,7 @@ def _reserves_name(pool: Pool) -> str:
 
 
 def _decoded(function: Function, success: bool, data: bytes) -> Any:
-    return function.decode(data) if success and data else None
+    try:
+        return function.decode(data) if success and data else None
+    except IntegrityError:
+        return None  # anybody may answer with anything

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,10 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from koinon.errors import KoinonError
+from koinon.markets.board import Board
+from koinon.markets.forms import board_of
+from koinon.markets.past import Points
+from koinon.markets.routing.pools import Pool
 from koinon.watch.api import Watch
 from koinon.watch.liquidity.coverage import SLIPPAGE
 from koinon.watch.liquidity.report import SIMULATED
@@ -51,8 +56,7 @@ def shown_liquidity(ground: Ground) -> dict[str, Any]:
         pools = here.liquidity.kept("pool")
         tails = here.liquidity.kept("tail")
         told = here.liquidity.kept("warnings")
-    coin = str(ground.chain.coin.address)
-    depths, fault = _depths(ground, coin)
+    depths, fault = _depths(ground)
     return {
         "title": liquidity_title(pools),
         "pools": [(each, _course(each), _sales(each)) for each in pools[:MOST_POOLS]],
@@ -125,31 +129,47 @@ def _sales(report: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     ]
 
 
-def _depths(ground: Ground, coin: str) -> tuple[list[Depth], str]:
+def _depths(ground: Ground) -> tuple[list[Depth], str]:
     """Depth of this node's own pairs now: other tokens sold for the coin along all routes. With a sentence
     where that cannot be told."""
-    from koinon.markets.depth import CURVE, depth_curve  # noqa: PLC0415  (scipy: the page is there without it)
-    from koinon.markets.routing.executor import Executor  # noqa: PLC0415
-    from koinon.markets.tokens import token_at  # noqa: PLC0415
-
+    board = board_of(ground)
     try:
-        pools = Executor(ground.chain).pools()
-        tokens = sorted({token for pool in pools for token in pool.tokens} - {coin})
-        if not any(coin in pool.tokens for pool in pools):
-            return [], ""
-        asset = token_at(ground.chain, coin)
-        found = []
-        for place, address in enumerate(tokens[:MOST_DEPTHS]):
-            token = token_at(ground.chain, address)
-            points = [
-                (each.amount / 10**token.decimals, each.fall)
-                for each in depth_curve(pools, address, coin, CURVE)
-                if each.amount > 0
-            ]
+        block, pools = board.pools()
+    except KoinonError as fault:
+        return [], f"{fault.message} {fault.hint}".strip()
+    curves, trouble = board.once("depths", block, lambda: _curves(board, pools))
+    asset = board.token(board.chain.coin.address)
+    found = []
+    for place, (address, points) in enumerate(curves):
+        token = board.token(address)
+        words = gettext("How far the price of %(token)s falls", token=token.symbol)
+        sold = gettext("%(token)s sold", token=token.symbol)
+        told = [(amount / 10**token.decimals, fall) for amount, fall in points]
+        found.append(Depth(token.symbol, asset.symbol, _curve(told, words, sold, f"depth-{place}")))
+    return found, trouble
+
+
+def _curves(board: Board, pools: Sequence[Pool]) -> tuple[list[tuple[str, Points]], str]:
+    """For the tokens that most of the coin stands beside: (amount in smallest units, fall as a share), and a
+    sentence where they cannot be told. Seconds of work: kept for the block, its faults with it."""
+    from koinon.markets.depth import CURVE, depth_curve  # noqa: PLC0415  (scipy: the page is there without it)
+
+    coin = board.chain.coin.address
+    beside: dict[str, int] = defaultdict(int)
+    for pool in pools:
+        if coin in pool.tokens:
+            at = pool.tokens.index(coin)
+            beside[pool.tokens[1 - at]] += pool.reserves[at]
+    if not beside:
+        return [], ""
+    others = {token for pool in pools for token in pool.tokens} - {coin}
+    found = []
+    try:
+        for address in sorted(others, key=lambda each: (-beside.get(each, 0), each))[:MOST_DEPTHS]:
+            curve = depth_curve(pools, address, coin, CURVE)
+            points = [(each.amount, each.fall) for each in curve if each.amount > 0]
             if points:
-                words = gettext("How far the price of %(token)s falls", token=token.symbol)
-                sold = gettext("%(token)s sold", token=token.symbol)
-                found.append(Depth(token.symbol, asset.symbol, _curve(points, words, sold, f"depth-{place}")))
+                found.append((address, points))
     except KoinonError as fault:
         return [], f"{fault.message} {fault.hint}".strip()
     return found, ""

@@ -175,6 +175,15 @@ def test_where_money_is_real_cases_are_for_whoever_runs_the_node(town, operator,
         town.house.chain.network = test
 
 
+def test_a_case_or_budget_that_cannot_be_is_told_as_such(operator, watch):
+    watch.cases.add([cycle([address(at) for at in range(71, 74)], start=1_760_600_000)])
+    for number in (0, -1, 2**63 - 1, 2**63, -(2**63) - 1, 10**40):
+        assert "There is no case" in operator.page(f"/watch/cases/{number}", 404)
+    for budget in ("²", "٢٠", "0010" + "9" * 40, "0020", "1000000", "-10", " 10"):
+        page = operator.page(f"/watch?budget={budget}")
+        assert '<option value="20" selected>' in page, budget
+
+
 def test_both_languages_and_every_budget(operator, watch):
     for path in ("/watch", "/watch?budget=50", "/watch?budget=x", "/liquidity"):
         assert "監看" in operator.page(f"/zh-hant{path}") or path == "/liquidity"

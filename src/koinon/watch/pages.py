@@ -171,7 +171,7 @@ def _may_read(request: Request) -> bool:
 
 def _budget(request: Request) -> int:
     text = request.query_params.get("budget", "")
-    return int(text) if text.isdigit() and int(text[:4]) in BUDGETS else 20
+    return int(text) if text in {str(budget) for budget in BUDGETS} else 20
 
 
 def _until(request: Request, found: Case) -> int | None:

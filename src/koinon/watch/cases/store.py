@@ -317,7 +317,9 @@ class CaseStore:
     # ------------------------------------------------------------ the file
 
     def _status(self, case_id: int) -> str:
-        row = self._base.execute("SELECT status FROM cases WHERE id = ?", (case_id,)).fetchone()
+        row = None
+        if 0 < case_id < 2**63:  # what SQLite counts to
+            row = self._base.execute("SELECT status FROM cases WHERE id = ?", (case_id,)).fetchone()
         if row is None:
             raise NotFound(f"There is no case {case_id}.", code="watch.no_case")
         return str(row[0])

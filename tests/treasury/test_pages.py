@@ -211,7 +211,9 @@ def test_without_a_price_the_page_says_so_and_leaving_in_kind_works(town, world,
         page = holder.page(f"/vaults/{vault}")
         assert "has no valid price now" in page
         assert "no valid price" in holder.page("/vaults")
-        assert "takes no deposits now" in holder.refused("treasury.deposit", vault=vault, amount="10")
+        assert "now: something it holds has no valid price" in holder.refused(
+            "treasury.deposit", vault=vault, amount="10"
+        )
         assert "At most" in holder.refused("treasury.withdraw", vault=vault, amount="10")
         assert "nothing: left behind" in holder.review(
             "treasury.in_kind", vault=vault, percent="50", skip_0="1"

@@ -18,6 +18,7 @@ from koinon.treasury.allocation.backtest import Plan, Report, ViewSource, backte
 from koinon.treasury.allocation.methods import METHODS, Views, allocate
 from koinon.treasury.allocation.prices import Prices, read_prices
 from koinon.treasury.charter_file import VaultTerms, read_charter
+from koinon.treasury.closed import no_deposits
 from koinon.treasury.kept_reports import Reports
 from koinon.treasury.proposal import Move, Proposal, propose
 from koinon.treasury.rules import Change, Rules
@@ -66,7 +67,9 @@ class Treasury:
     def of(cls, ground: Ground, account: Account | None = None) -> Treasury:
         """A node's; for its operator unless another account is named."""
         works = Works(ground.chain, ground.store)
-        return cls(ground.chain, ground.settings.home / ROOM, account or ground.operator, works)
+        return cls(
+            ground.chain, ground.settings.home / ROOM, ground.operator if account is None else account, works
+        )
 
     # ------------------------------------------------------------ methods
 
@@ -172,12 +175,7 @@ class Treasury:
                 code="treasury.balance",
             )
         if int(vault.call("maxDeposit", me)) < amount:
-            why = "claims to be worth more than counts yet" if state.valid else "has no valid price"
-            raise PaymentError(
-                f"{state.name} takes no deposits now: something it holds {why}.",
-                hint="Wait: until its feeds answer, or a sudden gain is counted, a tenth a week.",
-                code="treasury.no_deposits",
-            )
+            raise no_deposits(state)
         if int(coin.call("allowance", me, vault.address)) < amount:
             self._send(coin.transaction("approve", vault.address, amount))
         receipt = self._send(vault.transaction("deposit", amount, me))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from koinon.chain.account import Account
 from koinon.errors import PaymentError, TransactionFailed
 from koinon.markets.forms import board_of, text_of
+from koinon.treasury.closed import no_deposits
 from koinon.treasury.forms import (
     BACK,
     GAS,
@@ -57,13 +58,7 @@ def _prepare_deposit(ground: Any, visitor: Visitor, fields: Fields) -> Review:
             code="treasury.balance",
         )
     if int(vault.call("maxDeposit", me)) < amount:
-        raise PaymentError(
-            gettext(
-                "%(name)s takes no deposits now: something it holds has no valid price.", name=state.name
-            ),
-            hint=gettext("Wait until its feeds answer."),
-            code="treasury.no_deposits",
-        )
+        raise no_deposits(state)
     shares = int(vault.call("previewDeposit", amount))
     worth = int(vault.call("previewRedeem", shares))
     return Review(

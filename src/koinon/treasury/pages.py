@@ -24,6 +24,7 @@ from koinon.treasury.told import (
     last_targets,
     reports,
     roles_of,
+    waiting,
 )
 from koinon.treasury.vault import NOBODY, WAD, WHOLE_BPS, Kind, VaultState, vault_at
 from koinon.web import NavEntry, Router, gettext, node, paginate, render, visitor
@@ -41,11 +42,13 @@ KINDS: Final = {Kind.TOKEN: _("token"), Kind.SHARES: _("shares of another vault 
 
 @dataclass(frozen=True)
 class Line:
-    """A vault in the list: what one share is worth in whole assets, and how many places hold its money."""
+    """A vault in the list: what one share is worth in whole assets, and how many places hold its money.
+    ``state`` None where it does not answer."""
 
-    state: VaultState
-    share: float
-    places: int
+    address: str
+    state: VaultState | None
+    share: float = 0.0
+    places: int = 0
 
 
 @router.page("/vaults")
@@ -60,26 +63,37 @@ def vaults(request: Request) -> Response:
     pages = paginate(request, len(addresses), PAGE)
     block = board.block()
     lines = [
-        _line(board.once(("vault-state", address), block, lambda at=address: treasury.vault(at)))  # type: ignore[misc]
+        _line(address, board.once(("vault-state", address), block, lambda at=address: _answer(treasury, at)))  # type: ignore[misc]
         for address in addresses[pages.offset : pages.offset + pages.size]
     ]
     coin = treasury.chain.coin.address
-    counted = [line for line in lines if line.state.charter.asset == coin]
+    answering = [line.state for line in lines if line.state is not None]
+    counted = [state for state in answering if state.charter.asset == coin]
     return render(
         request,
         "treasury/vaults.html",
         missing=None,
         lines=lines,
         pages=pages,
-        total=sum(line.state.gross for line in counted),
+        total=sum(state.gross for state in counted),
         counted=len(counted),
-        picture=draw_worth([(line.state.name, line.state) for line in counted]),
+        picture=draw_worth([(state.name, state) for state in counted]),
         **_shared(),
     )
 
 
-def _line(state: VaultState) -> Line:
-    return Line(state, worth_of(state.price), _places(state))
+def _answer(treasury: Treasury, address: str) -> VaultState | None:
+    """None for a vault that does not answer: one broken token must not take the list away."""
+    try:
+        return treasury.vault(address)
+    except NotFound:
+        return None
+
+
+def _line(address: str, state: VaultState | None) -> Line:
+    if state is None:
+        return Line(address, None)
+    return Line(address, state, worth_of(state.price), _places(state))
 
 
 def _places(state: VaultState) -> int:
@@ -125,8 +139,7 @@ def vault(request: Request, address: str) -> Response:
         targets=targets,
         known_reports=reports(board, state),
         waiting=[
-            (each, announcement(each, state), each.ready_at <= state.at)
-            for each in treasury.announced(state.address)
+            (each, announcement(each, state), each.ready_at <= state.at) for each in waiting(board, state)
         ],
         past=past,
         share=worth_of(state.price),

@@ -9,11 +9,23 @@ from typing import Any, Final
 
 from koinon.errors import KoinonError, TransactionFailed
 from koinon.markets.board import Board
-from koinon.treasury.vault import KEEP, NOBODY, WHOLE_BPS, Announced, Kind, Slot, VaultState, vault_at
+from koinon.treasury.vault import (
+    KEEP,
+    MOST_ANNOUNCED,
+    NOBODY,
+    WHOLE_BPS,
+    Announced,
+    Kind,
+    Slot,
+    VaultState,
+    announced,
+    vault_at,
+)
 from koinon.web import gettext, percent
 from koinon.web import marked as _
 
 MOST: Final = 30
+LONGEST_REASON: Final = 100
 QUIET: Final = frozenset({"transfer", "approval", "settled", "traded"})
 """Events that others tell better, by their tables' names."""
 
@@ -91,6 +103,23 @@ def reports(board: Board, state: VaultState) -> dict[int, Report]:
     }
 
 
+def waiting(board: Board, state: VaultState) -> list[Announced]:
+    """Announced changes that wait, kept for the block; of a vault of this network by the index."""
+
+    def read() -> list[Announced]:
+        rows = _rows(board, "vault_announced", state.address, MOST_ANNOUNCED) if state.known else None
+        calls = None if rows is None else [bytes.fromhex(row["call"][2:]) for row in reversed(rows)]
+        return announced(board.chain, state.address, calls)
+
+    return board.once(("announced", state.address), (board.block(), _through(board)), read)
+
+
+def _through(board: Board) -> int:
+    """How far the index has read vaults."""
+    source = next((through for each, through in board.index.sources() if each.name == "vault"), None)
+    return -1 if source is None else source
+
+
 def last_targets(board: Board, state: VaultState) -> dict[int, float]:
     """The last rebalancing's targets by slot, from its transaction; none of slots it left as they were."""
     rows = _rows(board, "vault_rebalanced", state.address, most=1)
@@ -148,10 +177,10 @@ def _priced(board: Board, state: VaultState, slot: Slot) -> tuple[int, str]:
     try:
         answer = board.chain.contract("PriceFeed", slot.strategy.feed).call("latestRoundData")
     except TransactionFailed as refusal:
-        return 0, refusal.reason or refusal.message
+        return 0, (refusal.reason or refusal.message)[:LONGEST_REASON]
     except KoinonError as fault:
-        return 0, fault.message
-    return int(answer[3]), ""
+        return 0, fault.message[:LONGEST_REASON]
+    return min(int(answer[3]), state.at), ""
 
 
 def _traded(board: Board, address: str) -> list[dict[str, Any]]:

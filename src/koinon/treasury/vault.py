@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -11,7 +12,7 @@ from koinon.chain.address import checksum
 from koinon.chain.contract import Contract
 from koinon.chain.handle import Chain
 from koinon.chain.hashing import keccak256
-from koinon.errors import BadInput, ChainError, NotFound, TransactionFailed, WrongNetwork
+from koinon.errors import BadInput, ChainError, KoinonError, NodeUnavailable, NotFound, TransactionFailed
 
 NOBODY: Final = "0x" + "00" * 20
 SLOTS: Final = 8
@@ -21,7 +22,27 @@ RAY: Final = 10**27
 KEEP: Final = 2**256 - 1
 DELAY_S: Final = 48 * 3_600
 GRACE_S: Final = 7 * 86_400
+MOST_ANNOUNCED: Final = 200
+"""Announcements that are looked at, the newest: a contract may make any number."""
 NAMED: Final = "VaultFactory"
+MORE_DECIMALS: Final = 6
+"""Digits that a share has more than the asset."""
+MOST_DECIMALS: Final = 42
+LONGEST_NAME: Final = 64
+_ASKED: Final = (
+    "name",
+    "symbol",
+    "decimals",
+    "charter",
+    "limits",
+    "values",
+    "totalAssets",
+    "totalSupply",
+    "stopped",
+    "tripped",
+    "peak",
+    "high_water",
+)
 
 
 class Kind(IntEnum):
@@ -151,7 +172,7 @@ class VaultState:
 
     @property
     def share_decimals(self) -> int:
-        return self.asset_decimals + 6
+        return self.asset_decimals + MORE_DECIMALS
 
     @property
     def turnover_left(self) -> float:
@@ -191,43 +212,34 @@ def read_vault(chain: Chain, address: str) -> VaultState:
     Raises
     ------
     NotFound
-        There is no vault at the address.
+        There is no vault at the address, or nothing that can be one: anyone may put a contract of the same
+        functions somewhere.
     """
-    vault = vault_at(chain, address)
     try:
-        name, symbol, charter, limits, values, net, supply, stopped, tripped, peak, high = vault.call_many(
-            [
-                (each,)
-                for each in (
-                    "name",
-                    "symbol",
-                    "charter",
-                    "limits",
-                    "values",
-                    "totalAssets",
-                    "totalSupply",
-                    "stopped",
-                    "tripped",
-                    "peak",
-                    "high_water",
-                )
-            ]
-        )
-        strategies = vault.call_many([("strategy", number) for number in range(SLOTS)])
-        held = vault.call_many([("held", number) for number in range(SLOTS)])
-    except (TransactionFailed, WrongNetwork, BadInput) as error:
+        return _read(chain, vault_at(chain, address))
+    except NodeUnavailable:
+        raise
+    except (KoinonError, ValueError, ArithmeticError) as error:
         raise NotFound(f"There is no vault at {address}.", code="treasury.no_vault") from error
+
+
+def _read(chain: Chain, vault: Contract) -> VaultState:
+    name, symbol, decimals, charter, limits, values, *rest = vault.call_many([(each,) for each in _ASKED])
+    net, supply, stopped, tripped, peak, high = rest
+    strategies = vault.call_many([("strategy", number) for number in range(SLOTS)])
+    held = vault.call_many([("held", number) for number in range(SLOTS)])
     terms = Charter(*charter)
     now = chain.timestamp()
     valid, idle, worths, locked = values
     used = [number for number in range(SLOTS) if strategies[number][0]]
-    coin = chain.contract("Coin", terms.asset)
+    if not MORE_DECIMALS <= decimals <= MOST_DECIMALS or terms.epoch_s <= 0:
+        raise BadInput("No vault has such terms.")
     return VaultState(
         vault.address,
-        name,
-        symbol,
+        shown(name, vault.address[:8]),
+        shown(symbol, vault.address[:8]),
         symbol_of(chain, terms.asset),
-        int(coin.call("decimals")),
+        decimals - MORE_DECIMALS,  # as the vault asked at first: a token may stop answering later
         terms,
         Limits(*limits),
         tuple(
@@ -268,25 +280,39 @@ def symbol_of(chain: Chain, token: str) -> str:
         said = str(chain.contract("Coin", token).call("symbol"))
     except (ChainError, BadInput, ValueError):
         said = ""
-    return said if said.isprintable() and 0 < len(said) <= 32 else token[:8]
+    return shown(said, token[:8], 32)
 
 
-def announced(chain: Chain, address: str) -> list[Announced]:
-    """The changes that wait, or may be made now; soonest first."""
+def shown(said: str, otherwise: str, most: int = LONGEST_NAME) -> str:
+    """What a contract calls itself, where it is a name that turns no text around and hides nothing."""
+    return said if said.isprintable() and said.strip() and len(said) <= most else otherwise
+
+
+def announced(chain: Chain, address: str, calls: Sequence[bytes] | None = None) -> list[Announced]:
+    """The changes that wait, or may be made now; soonest first. ``calls``: what was ever announced, where
+    that is known; else the chain is asked, from its first block on."""
     vault = vault_at(chain, address)
+    if calls is None:
+        calls = [bytes(event["call"]) for event in vault.history("Announced")]
     now = chain.timestamp()
     by_selector = {function.selector: function for function in vault.functions.values()}
-    found = {}
-    for event in vault.history("Announced"):
-        call = bytes(event["call"])
-        change_id = keccak256(call)
-        function = by_selector[call[:4]]
-        ready_at = int(vault.call("ready_at", change_id))
-        if ready_at and now <= ready_at + GRACE_S:
-            found[change_id] = Announced(
-                "0x" + change_id.hex(), ready_at, function.name, function.decode_inputs(call)
-            )
-    return sorted(found.values(), key=lambda each: each.ready_at)
+    asked: dict[bytes, tuple[str, tuple[Any, ...]]] = {}
+    found = []
+    for call in calls:
+        try:
+            function = by_selector[call[:4]]
+            asked[keccak256(call)] = (function.name, function.decode_inputs(call))
+        except (KoinonError, KeyError, ValueError):
+            continue  # no change that a vault knows
+    newest = dict(list(asked.items())[-MOST_ANNOUNCED:])
+    try:
+        answers = vault.call_many([("ready_at", change_id) for change_id in newest]) if newest else []
+    except TransactionFailed:
+        return []  # a contract that only looks like a vault
+    for (change_id, (name, arguments)), ready_at in zip(newest.items(), answers, strict=True):
+        if now - GRACE_S <= ready_at <= now + DELAY_S:
+            found.append(Announced("0x" + change_id.hex(), int(ready_at), name, arguments))
+    return sorted(found, key=lambda each: each.ready_at)
 
 
 __all__ = [

@@ -5,6 +5,8 @@ there said in a sentence."""
 from __future__ import annotations
 
 import csv
+import html
+import json
 import re
 from dataclasses import replace
 
@@ -72,7 +74,12 @@ def test_before_anything_was_looked_at_each_page_says_what_to_do(town):
 def test_planted_laundering_is_on_the_desk_and_whoever_runs_the_node_decides(town, operator, guest, watch):
     [number] = watch.cases.add([cycle([address(at) for at in range(1, 5)])])
     page = operator.page("/watch")
-    assert re.search(r"<h1>(One case waits|\d+ cases wait); \w+ of them: a cycle</h1>", page)
+    assert re.search(
+        r"<h1>(One case waits; it looks|\d+ cases wait; \w+ of them looks?) "
+        r"like money coming back to where it began</h1>",
+        page,
+    )
+    assert "看起來像錢又回到原處" in operator.page("/zh-hant/watch")
     page = operator.page(f"/watch/cases/{number}")
     assert f"Case {number} looks like: a cycle" in page
     assert page.count("<circle") >= 8, "four accounts, in two forms"
@@ -140,11 +147,43 @@ def test_alerts_wait_until_the_operator_has_seen_them(operator, guest, watch):
     watch.alerts.raise_("drains pool", "Half of it left.", level=3)
     assert "Half of it left." in guest.page("/watch")
     assert "Half of it left." in guest.page("/watch"), "looking takes nothing away"
-    assert "Only this node's operator" in guest.refused("watch.seen", number="5")
-    page = operator.do("watch.seen", number="100")
+    (keys,) = re.findall(r'name="keys" value="([^"]*)"', operator.raw("/watch").text)
+    asked = {"keys": html.unescape(keys)}
+    assert json.loads(asked["keys"]) == ["drains pool"]
+    assert "Only this node's operator" in guest.refused("watch.seen", **asked)
+    review = operator.ask("watch.seen", **asked)
+    watch.alerts.raise_("drains vault", "All of it left.", level=3, at=1)  # more urgent, and not reviewed
+    page = operator.agree(review)
     assert "Half of it left." in page
-    assert "Half of it left." not in operator.page("/watch")
-    operator.refused("watch.seen", number="5")
+    assert "All of it left." not in page
+    page = operator.page("/watch")
+    assert "Half of it left." not in page
+    assert "All of it left." in page, "nobody has seen it"
+    assert "None of these alerts waits any more" in operator.refused("watch.seen", **asked)
+    for wrong in ("", "5", "[]", "[5]", "{}", "[" * 100_000, json.dumps(["x"] * 101)):
+        assert "names no alerts" in operator.refused("watch.seen", keys=wrong)
+    operator.do("watch.seen", keys='["drains vault"]')
+
+
+def test_what_the_watch_writes_is_in_the_readers_language_and_folded(operator, watch):
+    why = "Money came back over 2 transfers; the smallest is 80% of the largest."
+    first = replace(cycle([address(0x901), address(0x902)], start=1_761_000_000), why=why)
+    second = replace(cycle([address(0x903), address(0x904)], start=1_761_000_100), why=why)
+    [one], [other] = watch.cases.add([first]), watch.cases.add([second])
+    assert one != other
+    accounts, edges = first.accounts + second.accounts, first.edges + second.edges
+    both = replace(first, kind="fan_in", why="It connects them.", accounts=accounts, edges=edges)
+    assert watch.cases.add([both]) == [one]
+    page = operator.page(f"/watch/cases/{one}")
+    assert f"Case {other} is part of it now." in page
+    assert "2 notes of the watch itself" in page
+    assert "What was decided?" not in page, "nobody has"
+    assert "moved in all, in the unit of its transfers" in page
+    chinese = operator.page(f"/zh-hant/watch/cases/{one}")
+    assert f"案件 {other} 現在併入本案。" in chinese
+    assert "錢經過 2 筆轉帳回到原處；最小的一筆是最大的 80%。" in chinese
+    assert "Money came back" not in chinese
+    assert 'lang="en">It connects them.' in chinese, "what is not the watch's own stays as it was said"
 
 
 def test_lists_are_named_with_source_and_day_beside_who_is_on_them(town, operator, watch, tmp_path):

@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from koinon.errors import KoinonError, NotFound
 from koinon.watch.api import Watch
-from koinon.watch.cases.record import DECIDED, OPEN, Case
+from koinon.watch.cases.record import DECIDED, OPEN, WATCH, Case
 from koinon.watch.desk import words
-from koinon.watch.desk.actions import ACTIONS, CHOICES
+from koinon.watch.desk.actions import ACTIONS, CHOICES, alert_keys
 from koinon.watch.desk.graph import graph_of
 from koinon.watch.desk.graph_picture import draw_graph, figure
 from koinon.watch.desk.liquidity import shown_liquidity
 from koinon.watch.desk.ranking_picture import draw_false_alarms, draw_rankings
+from koinon.watch.desk.reasons import in_words
 from koinon.watch.desk.screened import screened
 from koinon.watch.desk.time_picture import draw_in_time
 from koinon.watch.laundering.again import can_learn_again
@@ -63,6 +64,7 @@ def watch(request: Request) -> Response:
         judged=sum(counts[status] for status in DECIDED),
         cases=cases,
         alerts=alerts,
+        alert_keys=alert_keys(alerts),
         more=max(0, told["waiting"] + told["held"] - len(alerts)),
         told=told,
         kept=kept,
@@ -110,6 +112,9 @@ def case(request: Request, case_id: int) -> Response:
         choices=CHOICES,
         operator=_is_operator(request),
         words=words,
+        in_words=in_words,
+        decided=[each for each in found.decisions if each.who != WATCH],
+        noted=[each for each in found.decisions if each.who == WATCH],
         figure=figure,
         is_address=is_address,
         section="decide",
@@ -131,14 +136,24 @@ def queue_title(waiting: int, every: int, kinds: Mapping[str, int]) -> str:
     said = ngettext("One case waits", "%(num)s cases wait", waiting)
     told = {kind: number for kind, number in kinds.items() if kind != "model"}
     first = "listed" if told.get("listed") else next(iter(told), "")
-    if not first:
+    if first == "listed":
+        return ngettext(
+            "%(said)s; one of them has to do with somebody on a list",
+            "%(said)s; %(num)s of them have to do with somebody on a list",
+            told[first],
+            said=said,
+        )
+    seen = words.kind_seen(first)
+    if not seen:
         return said
+    if waiting == 1:
+        return gettext("%(said)s; it looks like %(seen)s", said=said, seen=seen)
     return ngettext(
-        "%(said)s; one of them: %(kind)s",
-        "%(said)s; %(num)s of them: %(kind)s",
+        "%(said)s; one of them looks like %(seen)s",
+        "%(said)s; %(num)s of them look like %(seen)s",
         told[first],
         said=said,
-        kind=words.kind_name(first),
+        seen=seen,
     )
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from koinon.errors import BadInput
 
@@ -134,18 +134,13 @@ class AlertDesk:
                 return False
         return True
 
-    def take(self, most: int = MOST_WAITING) -> list[Alert]:
-        """The most urgent that wait, told from now on."""
+    def take(self, most: int = MOST_WAITING, keys: Collection[str] | None = None) -> list[Alert]:
+        """The most urgent that wait, told from now on; with ``keys``, of those alone."""
         now = int(self._clock())
-        columns = "key, level, text, times, untold, first_at, last_at"
         with self._transaction():
             self._reopen(now)
             self._promote()
-            rows = self._base.execute(
-                f"SELECT {columns} FROM alerts WHERE state = 'waiting' "  # noqa: S608
-                "ORDER BY level DESC, first_at, key LIMIT ?",
-                (most,),
-            ).fetchall()
+            rows = self._waiting(most, keys)
             self._base.executemany(
                 "UPDATE alerts SET state = 'told', untold = 0, told_at = ? WHERE key = ?",
                 [(now, row[0]) for row in rows],
@@ -153,15 +148,20 @@ class AlertDesk:
             self._promote()
         return [Alert(*row) for row in rows]
 
-    def waiting(self, most: int = MOST_WAITING) -> list[Alert]:
-        """The most urgent that wait, which go on waiting: for a page, that anybody may look at."""
+    def waiting(self, most: int = MOST_WAITING, keys: Collection[str] | None = None) -> list[Alert]:
+        """The most urgent that wait, which go on waiting: for a page, that anybody may look at. With
+        ``keys``, of those alone."""
         with self._lock:
-            rows = self._base.execute(
-                "SELECT key, level, text, times, untold, first_at, last_at FROM alerts "
-                "WHERE state = 'waiting' ORDER BY level DESC, first_at, key LIMIT ?",
-                (most,),
-            ).fetchall()
+            rows = self._waiting(most, keys)
         return [Alert(*row) for row in rows]
+
+    def _waiting(self, most: int, keys: Collection[str] | None) -> list[tuple[Any, ...]]:
+        rows = self._base.execute(
+            "SELECT key, level, text, times, untold, first_at, last_at FROM alerts "
+            "WHERE state = 'waiting' ORDER BY level DESC, first_at, key LIMIT ?",
+            (most if keys is None else self._most,),
+        ).fetchall()
+        return [row for row in rows if keys is None or row[0] in keys][:most]
 
     def counts(self) -> dict[str, int]:
         """Alerts waiting, held and told, how often something was noticed, and how much of it is not told."""

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
+
+import orjson
 
 from koinon.chain.account import Account
 from koinon.errors import BadInput, KeyFault
 from koinon.watch.api import Watch
-from koinon.watch.cases.alerts import MOST_WAITING
+from koinon.watch.cases.alerts import MOST_WAITING, Alert
 from koinon.watch.cases.record import DECIDED, OPEN
 from koinon.watch.desk.words import STATUSES, kinds_named
 from koinon.watch.laundering.again import can_learn_again, learn_again
@@ -108,9 +111,21 @@ def _run_decide(ground: Ground, account: Account, fields: Fields, say: Say) -> O
     )
 
 
-def _waiting(fields: Fields) -> int:
-    found = whole_number(fields.get("number", ""), 4)
-    if not found or found > MOST_WAITING:
+def alert_keys(alerts: Iterable[Alert]) -> str:
+    """Alerts as a form names them."""
+    return orjson.dumps([each.key for each in alerts]).decode()
+
+
+def _keys(fields: Fields) -> list[str]:
+    try:
+        found = orjson.loads(fields.get("keys", ""))
+    except ValueError:
+        found = None
+    if (
+        not isinstance(found, list)
+        or not 0 < len(found) <= MOST_WAITING
+        or not all(isinstance(each, str) for each in found)
+    ):
         raise BadInput(gettext("The form names no alerts."), code="watch.form")
     return found
 
@@ -118,9 +133,9 @@ def _waiting(fields: Fields) -> int:
 def _prepare_seen(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
     _operator(visitor)
     with Watch.of(ground) as watch:
-        alerts = watch.alerts.waiting(_waiting(fields))
+        alerts = watch.alerts.waiting(keys=_keys(fields))
     if not alerts:
-        raise BadInput(gettext("No alert waits now."), code="watch.alerts")
+        raise BadInput(gettext("None of these alerts waits any more."), code="watch.alerts")
     return Review(
         title=ngettext("Have you seen this alert?", "Have you seen these %(num)s alerts?", len(alerts)),
         button=gettext("I have seen them"),
@@ -135,7 +150,7 @@ def _prepare_seen(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
 def _run_seen(ground: Ground, _account: Account, fields: Fields, say: Say) -> Outcome:
     say(gettext("Marking them"))
     with Watch.of(ground) as watch:
-        taken = watch.alerts.take(_waiting(fields))
+        taken = watch.alerts.take(keys=_keys(fields))
     return Outcome(
         ngettext("One alert waits no more.", "%(num)s alerts wait no more.", len(taken)),
         "/watch",

@@ -13,31 +13,64 @@ from koinon.web import marked as _
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of finding: its ``name`` and the ``meaning`` that people read beside it, both message ids."""
+    """A kind of finding: its ``name``, the ``meaning`` that people read beside it, and what it looks like, as
+    a sentence goes on with it; all message ids."""
 
     name: str
     meaning: str
+    seen: str = ""
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "listed": Kind(_("on a list"), _("One of its accounts is on a list that this node screens against.")),
+    "listed": Kind(
+        _("on a list"),
+        _("One of its accounts is on a list that this node screens against."),
+    ),
     "lookalike": Kind(
         _("a lookalike"),
         _("An account begins and ends as one that is known, and is another: made to be mistaken for it."),
+        _("one account made to be mistaken for another"),
     ),
-    "cycle": Kind(_("a cycle"), _("Money comes back to where it began, by way of others.")),
-    "fan_in": Kind(_("many pay one"), _("Many accounts pay one within a short time.")),
-    "fan_out": Kind(_("one pays many"), _("One account pays many within a short time.")),
+    "cycle": Kind(
+        _("a cycle"),
+        _("Money comes back to where it began, by way of others."),
+        _("money coming back to where it began"),
+    ),
+    "fan_in": Kind(
+        _("many pay one"),
+        _("Many accounts pay one within a short time."),
+        _("many accounts paying one"),
+    ),
+    "fan_out": Kind(
+        _("one pays many"),
+        _("One account pays many within a short time."),
+        _("one account paying many"),
+    ),
     "gather_scatter": Kind(
-        _("gathered, then scattered"), _("Many pay one, and it pays as many others soon after.")
+        _("gathered, then scattered"),
+        _("Many pay one, and it pays as many others soon after."),
+        _("many paying one account that pays as many on"),
     ),
     "scatter_gather": Kind(
         _("scattered, then gathered"),
         _("One pays many, and they pay one other: sums are parted on the way and come together again."),
+        _("a sum parted on the way and brought together again"),
     ),
-    "pass_through": Kind(_("passed on"), _("What comes in goes out again at once, nearly all of it.")),
-    "peel_chain": Kind(_("a peel chain"), _("A sum goes from hand to hand and loses a little at each.")),
-    "structuring": Kind(_("kept small"), _("Payments stay just below a sum that would have to be reported.")),
+    "pass_through": Kind(
+        _("passed on"),
+        _("What comes in goes out again at once, nearly all of it."),
+        _("money passed on at once"),
+    ),
+    "peel_chain": Kind(
+        _("a peel chain"),
+        _("A sum goes from hand to hand and loses a little at each."),
+        _("a sum going from hand to hand, a little less each time"),
+    ),
+    "structuring": Kind(
+        _("kept small"),
+        _("Payments stay just below a sum that would have to be reported."),
+        _("payments kept just below what must be reported"),
+    ),
     "model": Kind(
         _("ranked by the model"), _("What was learned from labelled transfers says that this stands out.")
     ),
@@ -114,6 +147,12 @@ def kind_meaning(kind: str) -> str:
     """What a kind means; nothing for one that has no words."""
     found = KINDS.get(kind)
     return "" if found is None else gettext(found.meaning)
+
+
+def kind_seen(kind: str) -> str:
+    """What a case of a kind looks like, as a sentence goes on with it; nothing for one that has no words."""
+    found = KINDS.get(kind)
+    return "" if found is None or not found.seen else gettext(found.seen)
 
 
 def kinds_named(kinds: Iterable[str]) -> str:

@@ -123,7 +123,7 @@ class Patterns:
                 self.edges,
                 "peel_chain",
                 rows.tolist(),
-                why=f"A sum moved on {steps} times, and each time a small part of it was peeled off.",
+                why=f"A sum moved on {steps} times, and each time a small part of it went to somebody else.",
                 strength=1 - self.rules.peels / (2 * steps),
                 about=[int(self.edges.source[rows[0]])],
             )

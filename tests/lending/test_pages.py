@@ -153,7 +153,7 @@ def test_a_score_on_chain_is_the_title_and_its_end_is_told(town, credit):
 def test_the_nodes_scorecard_gives_points_reasons_and_ways_up(town, credit, card):
     guest = borrower(town, credit)
     page = judged(guest, guest.address)
-    assert title(page) == "Nothing is known of this wallet: it gets the worst tier, C"
+    assert title(page) == "This wallet scores 540 of 640: tier C", "its first coins are in the history"
     assert 'id="scale"' in page
     for words in (
         "540 points on a scale from 500 to 640: tier C.",

@@ -197,3 +197,34 @@ def test_no_pool_is_said_in_the_readers_language(town, credit):
 
 def test_one_issuer_is_one(town, credit):
     assert "2 of these 2 issuers must sign" in words(town.nobody().page(f"/credit/{NOBODY}"))
+
+
+@pytest.mark.parametrize("name", ["repay", "withdraw"])
+def test_nothing_is_no_way_to_say_all(town, credit, name):
+    guest = borrower(town, credit)
+    guest.do("lending.borrow", pool=credit.pool, amount="500", collateral="2")
+    guest.do("lending.deposit", pool=credit.pool, amount="300")
+    for text in ("0", "0.00"):
+        page = guest.refused(f"lending.{name}", pool=credit.pool, amount=text)
+        assert "more than nothing" in page
+    guest.do(f"lending.{name}", pool=credit.pool)
+    guest.do("lending.repay" if name == "withdraw" else "lending.withdraw", pool=credit.pool)
+
+
+def test_a_review_says_what_was_tried_and_what_was_reckoned(town, credit):
+    tried, reckoned = "tried just now", "as reckoned just now"
+    guest = borrower(town, credit)
+    asked = {"pool": credit.pool, "amount": "500"}
+    assert reckoned in guest.review("lending.deposit", **asked)
+    assert reckoned in guest.review("lending.borrow", **asked, collateral="2")
+    guest.do("lending.collateral", pool=credit.pool, amount="2", way="in")
+    page = guest.review("lending.borrow", **asked)
+    assert tried in page
+    assert reckoned not in page
+    guest.do("lending.borrow", **asked)
+    page = guest.review("lending.repay", pool=credit.pool)
+    assert reckoned in page
+    assert tried not in page
+    path = guest.ask("lending.repay", pool=credit.pool)
+    assert "依目前狀態估算的結果" in guest.page(f"/zh-hant{path}")
+    guest.do("lending.repay", pool=credit.pool)

@@ -106,9 +106,12 @@ def test_money_goes_in_and_out_by_reviews(town, vault, holder):
     assert town.coins(holder.address) == before + 20 * COIN
     review = holder.review("treasury.redeem", vault=vault, amount="10")
     assert "You get" in review
+    assert "as reckoned just now" in review
     holder.do("treasury.redeem", vault=vault, amount="10")
     assert before + 29 * COIN < town.coins(holder.address) <= before + 31 * COIN
-    assert "needs no price, no role" in holder.review("treasury.in_kind", vault=vault, percent="100")
+    review = holder.review("treasury.in_kind", vault=vault, percent="100")
+    assert "needs no price, no role" in review
+    assert "tried just now" in review
     holder.do("treasury.in_kind", vault=vault, percent="100")
     assert "no shares" in holder.refused("treasury.in_kind", vault=vault, percent="100")
     events = words(holder.page(f"/vaults/{vault}"))

@@ -15,6 +15,7 @@ from koinon.lending.forms import (
     Asked,
     address_of,
     amount_of,
+    amount_or_all,
     amount_or_none,
     asked_by,
     asked_of,
@@ -73,6 +74,7 @@ def _prepare_borrow(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
         ),
         risks=(gettext(SOLD),),
         result=_came_out(asked, quote),
+        reckoned=bool(more),  # without the collateral, the contract would refuse to be tried
     )
 
 
@@ -196,6 +198,7 @@ def _prepare_take(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
             gettext("The offer ends"): moment(offer.expires_at),
             gettext("Signed by"): signed.issuer,
         },
+        reckoned=bool(more),
     )
 
 
@@ -213,8 +216,8 @@ def _prepare_repay(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
     loan = asked.lending.position(asked.state.address, whose)
     if not loan.debt:
         raise BadInput(gettext("There is no debt to repay here."), code="lending.no_debt")
-    amount = amount_or_none(fields, "amount", asked.loan)
-    paid = min(amount or loan.debt, loan.debt)
+    amount = amount_or_all(fields, "amount", asked.loan)
+    paid = loan.debt if amount is None else min(amount, loan.debt)
     left = loan.debt - paid
     if 0 < left < asked.state.terms.min_debt:
         raise BadInput(
@@ -236,12 +239,13 @@ def _prepare_repay(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
         ),
         costs=(money(paid, asked.loan), gettext(GAS_OF_TWO)),
         risks=(gettext("Interest grows until it is mined; what that second owes is paid."),)
-        if not amount
+        if amount is None
         else (),
         result={
             gettext("Whose loan"): gettext("yours") if whose == asked.me else whose,
             gettext("Owed afterwards"): money(left, asked.loan),
         },
+        reckoned=True,
     )
 
 
@@ -252,9 +256,9 @@ def _whose(asked: Asked, fields: Fields) -> str:
 
 def _run_repay(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:
     asked = asked_by(ground, account, fields)
-    amount = amount_or_none(fields, "amount", asked.loan)
+    amount = amount_or_all(fields, "amount", asked.loan)
     say(gettext("Repaying"))
-    done = asked.lending.repay(asked.state.address, amount or None, borrower=_whose(asked, fields))
+    done = asked.lending.repay(asked.state.address, amount, borrower=_whose(asked, fields))
     return Outcome(
         gettext("%(amount)s are repaid.", amount=money(done.paid, asked.loan)),
         asked.path,
@@ -285,6 +289,7 @@ def _prepare_collateral(ground: Ground, visitor: Visitor, fields: Fields) -> Rev
         costs=(gettext(GAS_OF_TWO),),
         risks=(gettext("As long as you owe something, it can be sold for your debt."),),
         result={gettext("Collateral then"): money(before.collateral + amount, asked.collateral)},
+        reckoned=True,
     )
 
 

@@ -190,6 +190,11 @@ def amount_or_none(fields: Fields, name: str, unit: Unit) -> int:
     return read_amount(text, unit, text) if text else 0
 
 
+def amount_or_all(fields: Fields, name: str, unit: Unit) -> int | None:
+    """An amount above nothing, None where the field is empty: all of it; `BadInput` otherwise."""
+    return amount_of(fields, name, unit) if fields.get(name, "").strip() else None
+
+
 def tranche_of(fields: Fields) -> int:
     """The tranche that a form speaks of; senior where it names none."""
     return JUNIOR if fields.get("tranche", "") == "junior" else SENIOR

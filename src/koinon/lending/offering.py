@@ -12,7 +12,15 @@ import orjson
 from koinon.chain.account import Account
 from koinon.errors import BadInput, KeyFault, KoinonError
 from koinon.lending.api import ROOM, Lending
-from koinon.lending.forms import Asked, address_of, amount_or_none, asked_by, asked_of, refusals
+from koinon.lending.forms import (
+    Asked,
+    address_of,
+    amount_or_all,
+    amount_or_none,
+    asked_by,
+    asked_of,
+    refusals,
+)
 from koinon.lending.grades import letter
 from koinon.lending.issuing import OFFER_LASTS_S, Judgement
 from koinon.lending.judging import usual_scorer
@@ -72,7 +80,7 @@ def _found(ground: Ground, asked: Asked, fields: Fields) -> tuple[str, Quote, Ju
         quote = lending.quote(
             asked.state.address,
             borrower,
-            amount=amount_or_none(fields, "amount", asked.loan),
+            amount=amount_or_all(fields, "amount", asked.loan) or 0,
             collateral=amount_or_none(fields, "collateral", asked.collateral),
             judgement=judgement,
         )

@@ -15,7 +15,7 @@ from koinon.lending.forms import (
     Asked,
     address_of,
     amount_of,
-    amount_or_none,
+    amount_or_all,
     asked_by,
     asked_of,
     refusals,
@@ -73,6 +73,7 @@ def _prepare_deposit(ground: Ground, visitor: Visitor, fields: Fields) -> Review
             gettext("Borrowers pay the pool now, a year"): percent(asked.state.base_rate, 2),
             gettext("Lent out"): percent(asked.state.books.utilisation),
         },
+        reckoned=True,
     )
 
 
@@ -93,7 +94,8 @@ def _yours(asked: Asked, tranche: int) -> dict[str, str]:
 def _prepare_withdraw(ground: Ground, visitor: Visitor, fields: Fields) -> Review:
     asked = asked_of(ground, visitor, fields)
     tranche = tranche_of(fields)
-    amount = amount_or_none(fields, "amount", asked.loan) or asked.pool.max_withdraw(tranche, asked.me)
+    wanted = amount_or_all(fields, "amount", asked.loan)
+    amount = asked.pool.max_withdraw(tranche, asked.me) if wanted is None else wanted
     if not amount:
         raise BadInput(
             gettext("Nothing can be withdrawn now."),
@@ -125,7 +127,7 @@ def _prepare_withdraw(ground: Ground, visitor: Visitor, fields: Fields) -> Revie
 def _run_withdraw(ground: Ground, account: Account, fields: Fields, say: Say) -> Outcome:
     asked = asked_by(ground, account, fields)
     tranche = tranche_of(fields)
-    amount = amount_or_none(fields, "amount", asked.loan) or None
+    amount = amount_or_all(fields, "amount", asked.loan)
     say(gettext("Withdrawing"))
     taken = asked.lending.withdraw(asked.state.address, amount, junior=tranche == JUNIOR)
     return Outcome(
@@ -183,6 +185,7 @@ def _prepare_liquidate(ground: Ground, visitor: Visitor, fields: Fields) -> Revi
             gettext("You get about"): money(loan.seized_for(paid), asked.collateral),
             gettext("Owed in all"): money(loan.debt, asked.loan),
         },
+        reckoned=True,
     )
 
 
@@ -197,7 +200,8 @@ def _sale(asked: Asked, fields: Fields) -> tuple[Loan, int, int]:
             hint=gettext("Only a loan whose health is below 1 is sold."),
             code="lending.sound",
         )
-    amount = amount_or_none(fields, "amount", asked.loan) or loan.may_repay
+    wanted = amount_or_all(fields, "amount", asked.loan)
+    amount = loan.may_repay if wanted is None else wanted
     paid = min(amount, loan.most_repaid)
     if paid < loan.most_repaid and loan.leaves_dust(paid):
         raise BadInput(

@@ -224,7 +224,7 @@ class Looker:
             errand = self.errands.find(self._key(scorer, wallet))
             if errand is None and judging:
                 try:
-                    errand = self._judge(lending, scorer, wallet, again=False)
+                    errand = self._judge(scorer, wallet, again=False)
                 except UsageError as full:
                     busy = f"{full.message} {full.hint}"
         errand = copy(errand)  # the page is about one moment, while the work goes on
@@ -234,9 +234,11 @@ class Looker:
         """Forget what was found, and judge it as of now."""
         scorer = usual_scorer(self.ground)
         if scorer is not None:
-            self._judge(self.lending(), scorer, wallet, again=True)
+            self._judge(scorer, wallet, again=True)
 
-    def _judge(self, lending: Lending, scorer: Scorer, wallet: str, *, again: bool) -> Errand:
+    def _judge(self, scorer: Scorer, wallet: str, *, again: bool) -> Errand:
+        # as the operator: prices of the pools count whose scores this node signs
+        lending = Lending(self.ground.chain, folder(self.ground), self.ground.operator)
         return self.errands.begin(
             self._key(scorer, wallet),
             lambda tell: judged(lending, scorer, wallet, self.histories, tell),

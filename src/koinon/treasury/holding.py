@@ -90,6 +90,7 @@ def _prepare_deposit(ground: Any, visitor: Visitor, fields: Fields) -> Review:
             gettext("You would get"): in_shares(shares, state),
             gettext("Given back at once they would bring"): money(worth, state),
         },
+        reckoned=True,
     )
 
 
@@ -107,7 +108,15 @@ def _run_deposit(ground: Any, account: Account, fields: Fields, say: Say) -> Out
     return Outcome(gettext("You got %(shares)s.", shares=in_shares(shares, state)), path_of(state.address))
 
 
-def _leaving(title: str, button: str, state: VaultState, result: dict[str, str], more: str = "") -> Review:
+def _leaving(
+    title: str,
+    button: str,
+    state: VaultState,
+    result: dict[str, str],
+    more: str = "",
+    *,
+    reckoned: bool = False,
+) -> Review:
     return Review(
         title=title,
         button=button,
@@ -118,6 +127,7 @@ def _leaving(title: str, button: str, state: VaultState, result: dict[str, str],
         costs=(gettext(GAS), *_cost_of_leaving(state)),
         risks=(gettext("Prices may move before it is mined, and what comes out with them."),),
         result=result,
+        reckoned=reckoned,
     )
 
 
@@ -137,6 +147,7 @@ def _prepare_withdraw(ground: Any, visitor: Visitor, fields: Fields) -> Review:
             gettext("You give back"): in_shares(shares, state),
             gettext("Most that can be had at once"): money(most, state),
         },
+        reckoned=True,
     )
 
 
@@ -169,6 +180,7 @@ def _prepare_redeem(ground: Any, visitor: Visitor, fields: Fields) -> Review:
         gettext("Redeem"),
         state,
         {gettext("You give back"): in_shares(shares, state), gettext("You get"): money(assets, state)},
+        reckoned=True,
     )
 
 

@@ -48,6 +48,8 @@ class Review:
         The simulated outcome: what → how much.
     danger : bool
         It cannot be taken back: the button is clay, not sea.
+    reckoned : bool
+        The outcome was reckoned from what the chain says now: the change itself was not tried.
     """
 
     title: str
@@ -57,6 +59,7 @@ class Review:
     risks: tuple[str, ...] = ()
     result: Mapping[str, str] = field(default_factory=dict)
     danger: bool = False
+    reckoned: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(own_chain, own_devnet) -> Town:
+def town(own_chain, own_devnet, tmp_path_factory) -> Town:
     chain, owner = own_chain, own_devnet.key(0)
     for _ in range(3):
         send(chain, owner, chain.coin.transaction("mint", owner.address, 100_000 * UNIT))
@@ -67,7 +68,8 @@ def town(own_chain, own_devnet) -> Town:
     hops, due = markets.quote(ether, dollars, ETHER)
     markets.swap(owner, hops, ETHER, due)
     pool = lent(chain, owner, ether.address, feed.address)
-    return Town(chain, pair, feed, pool, saved(chain, owner, feed, pair), owner.address)
+    vault = saved(chain, owner, feed, pair, tmp_path_factory.mktemp("treasury"))
+    return Town(chain, pair, feed, pool, vault, owner.address)
 
 
 def lent(chain, owner, collateral: str, feed: str) -> CreditPool:
@@ -83,11 +85,12 @@ def lent(chain, owner, collateral: str, feed: str) -> CreditPool:
     return pool
 
 
-def saved(chain, owner, feed: Feed, pair: Pair) -> str:
+def saved(chain, owner, feed: Feed, pair: Pair, home: Path) -> str:
     base = feed.terms().base_token
-    charter = Charter(chain.coin.address, *[owner.address] * 4, 1_000)
+    mine = owner.address
+    charter = Charter(chain.coin.address, mine, mine, mine, mine, 1_000)
     strategies = (Strategy(Kind.TOKEN, base, feed.address, pair.address, 10**9, 0, 6_000),)
-    treasury = Treasury(chain, None, owner)
+    treasury = Treasury(chain, home, owner)
     vault = treasury.create(
         VaultTerms("Test vault", "TV", charter, Limits(8_000, 100, 2_000, 500), strategies)
     )

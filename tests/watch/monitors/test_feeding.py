@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -196,7 +197,9 @@ def test_pairs_are_read_from_the_index_with_what_they_are_about(own_chain, own_a
 
 
 def test_it_runs_until_it_is_told_to_stop_and_waits_for_a_chain_that_is_away(own_chain, index, watch):
-    stop, said, seen = threading.Event(), [], []
+    stop = threading.Event()
+    said: list[str] = []
+    seen: list[Any] = []
     live = LiveWatch(watch, own_chain, index, scan_every_s=0, say=said.append)
     broken = iter([True])
 
@@ -204,7 +207,10 @@ def test_it_runs_until_it_is_told_to_stop_and_waits_for_a_chain_that_is_away(own
         if next(broken, False):
             raise OSError("away")
 
-    live._index = SimpleNamespace(sync=sync, head=index.head, wait=lambda *_args, **_kwargs: stop.set())
+    live._index = cast(
+        "EventIndex",
+        SimpleNamespace(sync=sync, head=index.head, wait=lambda *_args, **_kwargs: stop.set()),
+    )
 
     def ready(looked):
         seen.append(looked)

@@ -159,7 +159,7 @@ def test_the_nodes_scorecard_gives_points_reasons_and_ways_up(town, credit, card
         "540 points on a scale from 500 to 640: tier C.",
         "repayments in a year",
         "is 0: 100 points below the best.",
-        "raise",
+        "Raise",
         "enough for tier B.",
         "0.8125",
         "a plain logistic regression 0.7951",

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from koinon.chain import artifacts
 from koinon.treasury.api import Treasury
-from koinon.treasury.vault import announced, read_vault
+from koinon.treasury.vault import Kind, Strategy, announced, read_vault
+from tests.lending.credit_town import open_credit
 from tests.pages_support import open_town, words
-from tests.treasury.market_support import World, create, send
+from tests.treasury.market_support import World, create, put, send
 
 COIN = 10**6
 RIGHT_TO_LEFT = "\N{RIGHT-TO-LEFT OVERRIDE}dUSt"
@@ -123,3 +125,15 @@ def test_a_sudden_gain_is_told_apart_from_a_missing_price(town, world, treasury,
     page = guest.refused("treasury.deposit", vault=vault, amount="10")
     assert "claims to be worth more than counts yet" in page
     assert "at most a tenth a week" in page
+
+
+def test_senior_shares_name_their_credit_pool(town, world, treasury, payer):
+    credit = open_credit(town)
+    shares = put(town.chain, payer, artifacts.load("PoolShares").creation(credit.pool))
+    terms = world.terms(town.owner.address)
+    place = Strategy(Kind.SHARES, shares, min_bps=0, max_bps=5_000)
+    charter = replace(terms.charter, asset=credit.loan)
+    made = treasury.create(replace(terms, charter=charter, strategies=(place,))).address
+    page = town.nobody().page(f"/vaults/{made}")
+    assert "senior tranche of the credit pool" in page
+    assert f"/pools/{credit.pool}" in page

@@ -22,6 +22,7 @@ from koinon.treasury.told import (
     announcement,
     happened,
     last_targets,
+    pools_behind,
     reports,
     roles_of,
     waiting,
@@ -138,6 +139,7 @@ def vault(request: Request, address: str) -> Response:
         outside=[weight for weight in weights if not weight.inside] if state.gross and state.valid else [],
         targets=targets,
         known_reports=reports(board, state),
+        pools=pools_behind(board, state),
         waiting=[
             (each, announcement(each, state), each.ready_at <= state.at) for each in waiting(board, state)
         ],

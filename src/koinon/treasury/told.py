@@ -120,6 +120,27 @@ def _through(board: Board) -> int:
     return -1 if source is None else source
 
 
+def pools_behind(board: Board, state: VaultState) -> dict[int, str]:
+    """Slots whose shares are of a credit pool's senior tranche, and which pool of this network it is."""
+    if "CreditPoolFactory" not in board.chain.network.contracts:
+        return {}
+    return board.once(("pools behind", state.address), board.block(), lambda: _pools_behind(board, state))
+
+
+def _pools_behind(board: Board, state: VaultState) -> dict[int, str]:
+    factory, found = board.chain.contract("CreditPoolFactory"), {}
+    for slot in state.slots:
+        if slot.strategy.kind is not Kind.SHARES:
+            continue
+        try:
+            pool = str(board.chain.contract("PoolShares", slot.strategy.token).call("pool"))
+            if factory.call("is_pool", pool):
+                found[slot.number] = pool
+        except (KoinonError, ValueError):
+            continue  # shares of something else
+    return found
+
+
 def last_targets(board: Board, state: VaultState) -> dict[int, float]:
     """The last rebalancing's targets by slot, from its transaction; none of slots it left as they were."""
     rows = _rows(board, "vault_rebalanced", state.address, most=1)

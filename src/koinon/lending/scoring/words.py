@@ -17,7 +17,7 @@ Titles = Mapping[str, str]
 
 def notice(scorecard: Scorecard, found: Explanation, titles: Titles | None = None) -> list[str]:
     """The adverse-action notice: one sentence a reason, most points lost first."""
-    return [_reason(scorecard, reason, titles or {}) for reason in found.reasons]
+    return [_begun(_reason(scorecard, reason, titles or {}), titles) for reason in found.reasons]
 
 
 def ways_up(
@@ -29,8 +29,14 @@ def ways_up(
     """What would lift the row a tier, the smallest change first; says so where nothing would."""
     if found.tier == 0:
         return [_("This is the best tier.")]
-    said = [_way(scorecard, way, titles or {}, tier_name) for way in (*found.one, *found.two)]
+    ways = (*found.one, *found.two)
+    said = [_begun(_way(scorecard, way, titles or {}, tier_name), titles) for way in ways]
     return said or [_("No change of one or two things would be enough for the next tier.")]
+
+
+def _begun(sentence: str, titles: Titles | None) -> str:
+    """With a capital, where columns have titles: a column's own name is written as it is."""
+    return sentence[:1].upper() + sentence[1:] if titles else sentence
 
 
 def _reason(scorecard: Scorecard, reason: Reason, titles: Titles) -> str:

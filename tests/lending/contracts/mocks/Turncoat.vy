@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # pragma version 0.4.3
 """
-@notice A token whose decimals no longer answer once it is told so, and whose symbol turns text around.
+@notice A token whose decimals no longer answer once it is told so.
 """
 
 mute: public(bool)

@@ -25,7 +25,8 @@ def test_any_values_in_time_stand_in_their_frame(all_points, name):
     ElementTree.fromstring(markup)  # noqa: S314  (our own markup)
     assert "traded &lt;b&gt;" in markup
     for svg in re.findall(r"<svg.*?</svg>", markup, re.DOTALL):
-        width, height = (float(each) for each in re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())
+        ((wide, high),) = re.findall(r'viewBox="0 0 (\S+) (\S+)"', svg)
+        width, height = float(wide), float(high)
         for path in re.findall(r'class="(?:series[a-z ]*|baseline)" d="M([^"]*)"', svg):
             for pair in path.split("h")[0].split("L"):
                 x, y = map(float, pair.split())

@@ -117,7 +117,7 @@ def test_its_loan_is_told_with_the_ways_to_its_wallet_and_pool(toured, browser):
     )
     assert junior + senior == loss > 0
     assert "Simulated:" in part
-    assert re.search(r"paid in month \d, NT\$ is [\d,]+: \d+ points below the best", part)
+    assert re.search(r"Paid in month \d, NT\$ is [\d,]+: \d+ points below the best", part)
     assert "模擬的部分" in browser.get("/zh-hant/tour").text
 
 

@@ -230,7 +230,8 @@ def test_our_own_pools_events_are_read_as_rows():
     }
     for address, protocol in contracts.items():
         facts.markets[address] = read_market(rpc, protocol, address)
-    assert facts.markets[stage.pool.address] == MarketFacts(stage.money.address, stage.collateral.address)
+    tokens = (stage.money.address, stage.collateral.address)
+    assert facts.markets[stage.pool.address] == MarketFacts.of_tiers(*tokens, stage.lltvs)
     found = Decoder(contracts, facts).decode([log.rpc() for log in stage.bench.logs])
     assert found.refused == {}
     told = [(row.kind, row.account, row.asset, row.amount) for row in found.rows]

@@ -400,7 +400,8 @@ def test_depths_are_reckoned_once_for_a_block_and_the_deepest_come_first(town, t
     town.pay(town.owner.address, 1)  # a new block
     page = [town.nobody().page("/liquidity") for _look in range(3)][-1]
     assert len(reckoned) == 1
-    sold = re.findall(r"<h3>([^<]*) for tUSD</h3>", page)
+    # a namesake that another test made puts an address behind the symbol
+    sold = re.findall(r"<h3>(\S+)(?: \(\S+\))? for tUSD</h3>", page)
     assert sold[:2] == ["tETH", "tEUR"], "most of the coin stands beside them"
     assert "賣出" in town.nobody().page("/zh-hant/liquidity"), "kept as figures, in no language"
     assert len(reckoned) == 1

@@ -121,12 +121,12 @@ def test_a_stranger_reads_why_borrows_and_loses_the_loan_in_a_crash(exchange, gu
     with _tab(browser) as bidder:
         browsing.come_in_as_guest(bidder, place)
         _tokens(bidder, place, finance)
-        bidder.goto(f"{place.base}/pools/{finance.pool}")
+        _soon(bidder, f"{place.base}/pools/{finance.pool}", "can be sold")
         sale = bidder.locator("tr", has=bidder.locator(f"a[href$='/credit/{wallet}']"))
         sale.get_by_text("can be sold").wait_for()
         sale.get_by_role("button", name="Liquidate").click()
         browsing.agree(bidder)
-        bidder.goto(f"{place.base}/pools/{finance.pool}")
+        _soon(bidder, f"{place.base}/pools/{finance.pool}", "lenders have lost")
         bidder.get_by_role("heading", level=1, name=re.compile("lenders have lost")).wait_for()
         bidder.get_by_text("Each row adds up, to the smallest unit.").wait_for()
         for row in _waterfall(bidder):

@@ -58,7 +58,7 @@ def test_processes_teach_in_private_survive_a_kill_and_publish_what_was_spent(
     monkeypatch.setattr(processes, "OwnerProcess", remember)
 
     def progress(event):
-        if event["event"] == "round" and event["round"] == 2:
+        if event["event"] == "round" and event["round"] == 1:
             os.kill(started[1].pid, signal.SIGKILL)
 
     learning = Learning(
